@@ -1,0 +1,36 @@
+//! Firmsight's collector: beacons in, companies out.
+//!
+//! # Layout
+//! Each room may import those above it, never those below (ARCHITECTURE.md says why).
+//!
+//! - [`time`], [`site`], [`snapshot`], [`counters`]: the words every room shares
+//! - [`spool`]: the durable, sealed queue between "answered 2xx" and "stored"
+//! - [`ingest`]: the public side: beacons, pixel, tracker files, opt-out page
+//! - [`store`]: ClickHouse: connection, migrations, rows
+//! - [`control`]: sites, keys and day keys: the one writer of control data
+//! - [`pipeline`]: spool to rows to visits to company days
+//! - [`import`]: access logs
+//! - [`reports`]: the Leadfeeder-shaped API and `/metrics`
+//! - [`config`], [`serve`], [`cli`]: putting it together
+#![forbid(unsafe_code)]
+
+pub mod counters;
+pub mod site;
+pub mod snapshot;
+pub mod time;
+
+pub mod spool;
+
+pub mod ingest;
+
+pub mod control;
+pub mod store;
+
+pub mod pipeline;
+
+pub mod import;
+pub mod reports;
+
+pub mod cli;
+pub mod config;
+pub mod serve;

@@ -1,0 +1,113 @@
+//! A tracked website and its rules.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// A site's id: 1 to 64 characters of `A-Z a-z 0-9 _ -`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SiteId(String);
+
+/// The text is no site id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a site id has 1 to 64 characters of A-Z a-z 0-9 _ -, which {0:?} does not")]
+pub struct SiteIdError(pub String);
+
+impl SiteId {
+    /// The id's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SiteId {
+    type Err = SiteIdError;
+
+    fn from_str(text: &str) -> Result<Self, SiteIdError> {
+        let fits = (1..=beacon::MAX_SITE_BYTES).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        if fits { Ok(Self(text.to_owned())) } else { Err(SiteIdError(text.chars().take(80).collect())) }
+    }
+}
+
+impl TryFrom<String> for SiteId {
+    type Error = SiteIdError;
+
+    fn try_from(text: String) -> Result<Self, SiteIdError> {
+        text.parse()
+    }
+}
+
+impl From<SiteId> for String {
+    fn from(id: SiteId) -> Self {
+        id.0
+    }
+}
+
+impl std::borrow::Borrow<str> for SiteId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SiteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a site asks before anything is stored or sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConsentMode {
+    /// Nothing happens before the person agreed.
+    #[default]
+    Required,
+    /// Events are sent without an id before the person agreed; not the same as consent-free (EDPB 2/2023).
+    Cookieless,
+    /// The owner has another legal ground.
+    NotRequired,
+}
+
+impl ConsentMode {
+    /// The word in commands and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Cookieless => "cookieless",
+            Self::NotRequired => "not-required",
+        }
+    }
+}
+
+/// A tracked website; the reports API calls it an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// Its id.
+    pub id: SiteId,
+    /// Its name for people.
+    pub name: String,
+    /// Exact hosts, lower case, no port; IP addresses and `localhost` are allowed.
+    pub hosts: Vec<String>,
+    /// IANA time zone in which its days are counted.
+    pub timezone: String,
+    /// What it asks before anything is stored or sent.
+    pub consent: ConsentMode,
+    /// Whether `identify` events are accepted.
+    #[serde(default)]
+    pub identify: bool,
+    /// The owner's own networks: their visits are dropped.
+    #[serde(default)]
+    pub own_networks: Vec<IpNet>,
+}
+
+impl Site {
+    /// Whether a page on this host belongs to the site; port and letter case do not count.
+    #[must_use]
+    pub fn has_host(&self, host: &str) -> bool {
+        self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host))
+    }
+}

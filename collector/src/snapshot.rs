@@ -1,0 +1,64 @@
+//! The immutable picture of all control data that the serving paths read.
+//!
+//! [`crate::control`] makes a new one after each change and at least every 5 seconds; readers take
+//! the current one without waiting and keep it for one request.
+
+use crate::{
+    site::{Site, SiteId},
+    time::UnixMillis,
+};
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+use std::{collections::HashMap, sync::Arc};
+use uuid::Uuid;
+
+/// What a key may do; each role includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Read reports.
+    Read,
+    /// Change feeds, tags and the like.
+    Write,
+    /// Manage sites and keys.
+    Admin,
+}
+
+/// An API key; its token is shown once and only its SHA-256 is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Its id, by which it is listed and revoked.
+    pub id: Uuid,
+    /// Its name for people.
+    pub name: String,
+    /// The sites it reads; `None` means all sites, later ones too.
+    pub sites: Option<Vec<SiteId>>,
+    /// What it may do.
+    pub role: Role,
+    /// SHA-256 of the token.
+    pub token_sha256: [u8; 32],
+    /// When it was made.
+    pub created_at: UnixMillis,
+}
+
+impl ApiKey {
+    /// Whether this key may see a site.
+    #[must_use]
+    pub fn may_see(&self, site: &SiteId) -> bool {
+        self.sites.as_ref().is_none_or(|sites| sites.contains(site))
+    }
+}
+
+/// All control data at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Sites by id.
+    pub sites: HashMap<SiteId, Arc<Site>>,
+    /// Keys by the SHA-256 of their token.
+    pub keys: HashMap<[u8; 32], Arc<ApiKey>>,
+    /// Whether the sites were ever loaded, from the store or from the file on disk.
+    pub loaded: bool,
+}
+
+/// The current snapshot, replaced as a whole.
+pub type SharedSnapshot = Arc<ArcSwap<Snapshot>>;

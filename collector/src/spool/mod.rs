@@ -1,0 +1,3 @@
+//! The durable queue between "answered 2xx" and "stored in ClickHouse".
+
+pub mod record;

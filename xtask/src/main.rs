@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod browser;
 mod build;
 mod data;
+mod debian;
 mod demo;
 mod error;
 mod eval;

@@ -1,11 +1,94 @@
-//! `cargo xtask test`.
+//! `cargo xtask test`: all set-up, then every check that decides what lands.
 
-use crate::error::Error;
+use crate::{browser, build, debian, error::Error, machine};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 /// What the task takes.
 #[derive(clap::Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// Run the checks that take long as well: dependency audit and long kill runs.
+    #[arg(long)]
+    long: bool,
+}
 
-pub(crate) fn run(_arguments: &Arguments) -> Result<(), Error> {
-    Err(Error::Other("not there yet".to_owned()))
+/// One named step of the run.
+struct Step {
+    name: &'static str,
+    run: fn() -> Result<(), Error>,
+}
+
+const STEPS: &[Step] = &[
+    Step { name: "programs for tests", run: || debian::ensure(debian::FOR_TESTS) },
+    Step { name: "data, embedded ClickHouse, tracker", run: build::set_up },
+    Step { name: "formatting", run: || cargo(&["fmt", "--all", "--check"]) },
+    Step {
+        name: "lints",
+        run: || cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]),
+    },
+    Step { name: "documentation", run: documentation },
+    Step { name: "unit, property, golden and integration tests", run: || cargo(&["test", "--workspace", "--locked"]) },
+    Step { name: "browser tests against a recording collector", run: browser::with_recorder },
+    Step { name: "browser tests against the real collector", run: browser::with_collector },
+];
+
+const LONG_STEPS: &[Step] = &[
+    Step { name: "dependencies, licences", run: dependencies },
+    Step {
+        name: "long kill runs",
+        run: || {
+            machine::run(machine::cargo().env("FIRMSIGHT_LONG_TESTS", "1").args([
+                "test",
+                "--package",
+                "collector",
+                "kill",
+            ]))
+        },
+    },
+];
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
+    let started = Instant::now();
+    let mut times = Vec::new();
+    let long: &[Step] = if arguments.long { LONG_STEPS } else { &[] };
+    for step in STEPS.iter().chain(long) {
+        eprintln!("\n== {} ==", step.name);
+        let step_started = Instant::now();
+        (step.run)()?;
+        times.push((step.name, step_started.elapsed()));
+    }
+    eprintln!();
+    for (name, time) in times {
+        eprintln!("{:>8}  {name}", shown(time));
+    }
+    eprintln!("{:>8}  all passed", shown(started.elapsed()));
+    Ok(())
+}
+
+fn shown(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+fn cargo(arguments: &[&str]) -> Result<(), Error> {
+    machine::run(machine::cargo().args(arguments))
+}
+
+fn documentation() -> Result<(), Error> {
+    machine::run(machine::cargo().env("RUSTDOCFLAGS", "--deny warnings").args([
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--locked",
+        "--document-private-items",
+    ]))
+}
+
+/// Licences, duplicates and sources by deny.toml; advisories need a database from outside and are for the release check.
+fn dependencies() -> Result<(), Error> {
+    if !debian::has("cargo-deny") {
+        machine::run(machine::cargo().args(["install", "--locked", "cargo-deny"]))?;
+    }
+    machine::run(Command::new("cargo-deny").current_dir(machine::root()).args(["check", "bans", "licenses", "sources"]))
 }

@@ -1,7 +1,18 @@
 //! Reading a beacon with every limit checked, so that what comes out can be trusted by the next step.
+//!
+//! The text is parsed once, borrowing from the body, into a form in which every field may be absent;
+//! then the limits are checked in the order of the fields. Only when the JSON itself doesn't fit is
+//! it parsed a second time, slower, to name the field that broke it.
 
 use crate::{ClientId, Consent, EventKind};
-use alloc::{borrow::Cow, string::String, vec::Vec};
+use alloc::{
+    borrow::{Cow, ToOwned},
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::fmt;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -56,4 +67,303 @@ pub struct Refusal {
     pub rule: &'static str,
     /// One sentence for a developer.
     pub detail: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, rule, detail } = self;
+        if field.is_empty() { write!(f, "{rule}: {detail}") } else { write!(f, "{field}: {rule}: {detail}") }
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+impl<'a> Beacon<'a> {
+    /// Reads a body of at most [`crate::MAX_BODY_BYTES`] and checks every limit of this crate.
+    ///
+    /// Unknown fields are ignored, so that a newer tracker can talk to an older collector. A title
+    /// over its limit is cut at a character boundary; an `android-app:` referrer, which only the
+    /// Android system sets, is read as absent.
+    ///
+    /// # Errors
+    /// The first field that breaks a rule.
+    pub fn decode(body: &'a [u8]) -> Result<Self, Refusal> {
+        let whole = |rule, detail: String| Refusal { field: String::new(), rule, detail };
+        if body.len() > crate::MAX_BODY_BYTES {
+            return Err(whole("too-large", format!("a beacon has at most {} bytes", crate::MAX_BODY_BYTES)));
+        }
+        let text = core::str::from_utf8(body)
+            .map_err(|error| whole("utf-8", format!("the body is not UTF-8 at byte {}", error.valid_up_to())))?;
+        let wire: WireBeacon<'a> = serde_json::from_str(text).map_err(|error| locate(text, &error))?;
+        wire.check()
+    }
+}
+
+/// Says where JSON that doesn't fit went wrong, by reading it again with the path tracked.
+fn locate(text: &str, error: &serde_json::Error) -> Refusal {
+    let rule = if error.is_data() { "type" } else { "json" };
+    let mut tracked = serde_json::Deserializer::from_str(text);
+    let path = serde_path_to_error::deserialize::<_, WireBeacon<'_>>(&mut tracked)
+        .map_or_else(|error| error.path().to_string(), |_| String::new());
+    let field = if path == "." || path == "?" { String::new() } else { path };
+    Refusal { field: field.chars().take(120).collect(), rule, detail: error.to_string().chars().take(200).collect() }
+}
+
+/// JSON text that borrows from the body unless it holds escapes. (`Option<Cow<str>>` never borrows.)
+#[derive(Debug)]
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
+#[derive(Deserialize)]
+struct WireBeacon<'a> {
+    v: Option<u64>,
+    #[serde(borrow)]
+    site: Option<Text<'a>>,
+    #[serde(borrow)]
+    consent: Option<Text<'a>>,
+    sent: Option<u64>,
+    #[serde(borrow)]
+    client: Option<Text<'a>>,
+    #[serde(borrow)]
+    events: Option<Vec<WireEvent<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct WireEvent<'a> {
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    at: Option<u64>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    url: Option<Text<'a>>,
+    #[serde(borrow)]
+    referrer: Option<Text<'a>>,
+    #[serde(borrow)]
+    title: Option<Text<'a>>,
+    #[serde(borrow)]
+    page: Option<Text<'a>>,
+    visible_ms: Option<u64>,
+    scroll: Option<u64>,
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    #[serde(borrow)]
+    props: Option<&'a RawValue>,
+}
+
+/// A broken rule whose field is named relative to what holds it.
+struct Broken {
+    field: &'static str,
+    rule: &'static str,
+    detail: String,
+}
+
+type Checked<T> = Result<T, Broken>;
+
+fn broken<T>(field: &'static str, rule: &'static str, detail: impl Into<String>) -> Checked<T> {
+    Err(Broken { field, rule, detail: detail.into() })
+}
+
+fn required<T>(field: &'static str, value: Option<T>) -> Checked<T> {
+    value.map_or_else(|| broken(field, "required", format!("{field} is missing")), Ok)
+}
+
+impl<'a> WireBeacon<'a> {
+    fn check(self) -> Result<Beacon<'a>, Refusal> {
+        let top = |Broken { field, rule, detail }| Refusal { field: field.to_owned(), rule, detail };
+        let (mut beacon, events) = self.check_head().map_err(top)?;
+        for (index, event) in events.into_iter().enumerate() {
+            let event = event.check().and_then(|event| {
+                let repeated = beacon.events.iter().any(|earlier| earlier.id == event.id);
+                if repeated { broken("id", "duplicate-id", "an event id stands once in a beacon") } else { Ok(event) }
+            });
+            beacon.events.push(event.map_err(|Broken { field, rule, detail }| Refusal {
+                field: format!("events[{index}].{field}"),
+                rule,
+                detail,
+            })?);
+        }
+        Ok(beacon)
+    }
+
+    fn check_head(self) -> Checked<(Beacon<'a>, Vec<WireEvent<'a>>)> {
+        if required("v", self.v)? != u64::from(crate::VERSION) {
+            return broken("v", "version", format!("this collector reads version {}", crate::VERSION));
+        }
+        let Text(site) = required("site", self.site)?;
+        let is_site_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if site.is_empty() || site.len() > crate::MAX_SITE_BYTES || !site.bytes().all(is_site_byte) {
+            let limit = crate::MAX_SITE_BYTES;
+            return broken("site", "site-id", format!("a site id has 1 to {limit} characters of A-Z a-z 0-9 _ -"));
+        }
+        let Text(consent) = required("consent", self.consent)?;
+        let Some(consent) = Consent::ALL.into_iter().find(|word| word.as_str() == consent) else {
+            return broken("consent", "consent-word", "consent is granted, unknown or not-required");
+        };
+        let sent = self.sent.map(|sent| clock("sent", sent)).transpose()?;
+        let client = self.client.map(|Text(text)| {
+            ClientId::parse(text.as_bytes()).map_err(|error| Broken {
+                field: "client",
+                rule: "client-id",
+                detail: error.to_string(),
+            })
+        });
+        let client = client.transpose()?;
+        let events = required("events", self.events)?;
+        if events.is_empty() || events.len() > crate::MAX_EVENTS {
+            return broken("events", "event-count", format!("a beacon has 1 to {} events", crate::MAX_EVENTS));
+        }
+        let held = Vec::with_capacity(events.len());
+        Ok((Beacon { site, consent, sent, client, events: held }, events))
+    }
+}
+
+impl<'a> WireEvent<'a> {
+    fn check(self) -> Checked<Event<'a>> {
+        let id = required("id", self.id).and_then(|text| uuid("id", &text))?;
+        let at = required("at", self.at).and_then(|at| clock("at", at))?;
+        let Text(kind) = required("type", self.kind)?;
+        let Some(kind) = EventKind::ALL.into_iter().find(|word| word.as_str() == kind) else {
+            return broken("type", "event-type", "there is no such type of event");
+        };
+        let url = filled(self.url).map(|text| web_url("url", text)).transpose()?;
+        if kind == EventKind::Pageview && url.is_none() {
+            return broken("url", "required", "a pageview needs its page's URL");
+        }
+        let referrer = filled(self.referrer).filter(|text| !has_scheme(text, "android-app"));
+        let referrer = referrer.map(|text| web_url("referrer", text)).transpose()?;
+        let title = filled(self.title).map(|text| cut(text, crate::MAX_TITLE_BYTES));
+        if title.as_ref().is_some_and(|title| title.contains('\0')) {
+            return broken("title", "control-character", "a title holds no NUL");
+        }
+        let page = filled(self.page).map(|text| uuid("page", &Text(text))).transpose()?;
+        if kind == EventKind::Engagement && page.is_none() {
+            return broken("page", "required", "an engagement needs the id of its pageview");
+        }
+        let visible_ms = within("visible_ms", self.visible_ms, u32::MAX.into())?.and_then(|ms| u32::try_from(ms).ok());
+        let scroll = within("scroll", self.scroll, 100)?.and_then(|percent| u8::try_from(percent).ok());
+        let name = filled(self.name).map(|text| plain("name", text, crate::MAX_NAME_BYTES)).transpose()?;
+        if kind == EventKind::Custom && name.is_none() {
+            return broken("name", "required", "a custom event needs a name");
+        }
+        let props = self.props.map(properties).transpose()?;
+        Ok(Event { id, at, kind, url, referrer, title, page, visible_ms, scroll, name, props })
+    }
+}
+
+/// An empty string says the same as none.
+fn filled(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
+    text.map(|Text(text)| text).filter(|text| !text.is_empty())
+}
+
+fn clock(field: &'static str, ms: u64) -> Checked<u64> {
+    if (crate::MIN_AT_MS..crate::MAX_AT_MS).contains(&ms) {
+        Ok(ms)
+    } else {
+        broken(field, "range", "a clock reading is Unix milliseconds between the years 2000 and 2100")
+    }
+}
+
+fn within(field: &'static str, value: Option<u64>, most: u64) -> Checked<Option<u64>> {
+    if value.is_some_and(|value| value > most) {
+        return broken(field, "range", format!("{field} is at most {most}"));
+    }
+    Ok(value)
+}
+
+fn uuid(field: &'static str, Text(text): &Text<'_>) -> Checked<Uuid> {
+    const HYPHENATED: usize = 36;
+    match Uuid::try_parse(text) {
+        Ok(id) if text.len() == HYPHENATED && !id.is_nil() => Ok(id),
+        _ => broken(field, "uuid", "an id is a UUID written with hyphens, and not the nil one"),
+    }
+}
+
+fn plain<'a>(field: &'static str, text: Cow<'a, str>, most: usize) -> Checked<Cow<'a, str>> {
+    if text.len() > most {
+        return broken(field, "too-long", format!("{field} has at most {most} bytes"));
+    }
+    if text.chars().any(char::is_control) {
+        return broken(field, "control-character", format!("{field} holds no control characters"));
+    }
+    Ok(text)
+}
+
+fn web_url<'a>(field: &'static str, text: Cow<'a, str>) -> Checked<Cow<'a, str>> {
+    let text = plain(field, text, crate::MAX_URL_BYTES)?;
+    if (has_scheme(&text, "http") || has_scheme(&text, "https"))
+        && text.split_once(':').is_some_and(|(_, rest)| rest.starts_with("//"))
+    {
+        Ok(text)
+    } else {
+        broken(field, "url-scheme", "a URL starts with http:// or https://")
+    }
+}
+
+fn has_scheme(url: &str, scheme: &str) -> bool {
+    url.split_once(':').is_some_and(|(own, _)| own.eq_ignore_ascii_case(scheme))
+}
+
+fn cut(text: Cow<'_, str>, most: usize) -> Cow<'_, str> {
+    let end = text.floor_char_boundary(most);
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
+        Cow::Owned(mut text) => {
+            text.truncate(end);
+            Cow::Owned(text)
+        }
+    }
+}
+
+/// The text is valid JSON already; what is left is its size, its depth and what a store can't hold.
+fn properties(raw: &RawValue) -> Checked<&RawValue> {
+    let text = raw.get();
+    if !text.starts_with('{') {
+        return broken("props", "type", "props is an object");
+    }
+    if text.len() > crate::MAX_PROPS_BYTES {
+        return broken("props", "too-long", format!("props has at most {} bytes", crate::MAX_PROPS_BYTES));
+    }
+    let mut depth = 0usize;
+    let mut in_text = false;
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'\\' if rest.starts_with(b"u0000") => {
+                return broken("props", "control-character", "props holds no NUL");
+            }
+            b'\\' => rest = rest.split_first().map_or(rest, |(_, after)| after),
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > crate::MAX_PROPS_DEPTH {
+            let limit = crate::MAX_PROPS_DEPTH;
+            return broken("props", "too-deep", format!("props nests at most {limit} objects and lists"));
+        }
+    }
+    Ok(raw)
 }

@@ -30,6 +30,8 @@ pub const MAX_TITLE_BYTES: usize = 512;
 pub const MAX_NAME_BYTES: usize = 128;
 /// Longest accepted `props` object as JSON text, in bytes.
 pub const MAX_PROPS_BYTES: usize = 8 * 1024;
+/// Deepest nesting of objects and lists in `props`, itself counted.
+pub const MAX_PROPS_DEPTH: usize = 8;
 /// Longest accepted site id, in bytes.
 pub const MAX_SITE_BYTES: usize = 64;
 /// How far back an event may have happened before it was sent, in milliseconds: 7 days.
@@ -54,6 +56,9 @@ pub enum Consent {
 }
 
 impl Consent {
+    /// Every word, for tables and tests.
+    pub const ALL: [Self; 3] = [Self::Granted, Self::Unknown, Self::NotRequired];
+
     /// The word on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

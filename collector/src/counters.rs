@@ -88,6 +88,8 @@ named_enum! {
         SpoolUnavailable = "spool-unavailable",
         /// The client went away or was too slow. 408.
         Timeout = "timeout",
+        /// More slow bodies at once than the limit allows. 503.
+        Overloaded = "overloaded",
     }
 }
 
@@ -108,6 +110,8 @@ pub struct Balance {
     pub in_flight: u64,
     /// Requests whose body could not be decoded, so that nobody knows how many events it had.
     pub undecodable_beacons: u64,
+    /// The same requests by [`RejectRule`], in the order of [`RejectRule::ALL`].
+    pub undecodable_by_rule: Vec<u64>,
 }
 
 impl Balance {
@@ -136,6 +140,7 @@ impl Default for Counters {
                 rejected: vec![0; RejectRule::ALL.len()],
                 in_flight: 0,
                 undecodable_beacons: 0,
+                undecodable_by_rule: vec![0; RejectRule::ALL.len()],
             }),
         }
     }
@@ -184,9 +189,11 @@ impl Counters {
         balance.rejected[rule as usize] += events;
     }
 
-    /// A request's body could not be decoded.
-    pub fn undecodable(&self) {
-        self.lock().undecodable_beacons += 1;
+    /// A request was refused before anybody knew how many events it had.
+    pub fn undecodable(&self, rule: RejectRule) {
+        let mut balance = self.lock();
+        balance.undecodable_beacons += 1;
+        balance.undecodable_by_rule[rule as usize] += 1;
     }
 
     /// The numbers now.

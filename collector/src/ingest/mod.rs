@@ -1,1 +1,134 @@
-//! To be written.
+//! The public side: beacons, pixel, tracker files, opt-out page, health.
+//!
+//! [`PublicService`] is a tower service over any HTTP body; the binary drives it with hyper, another
+//! program mounts it (`axum::Router::fallback_service`). What stands between a request and the spool
+//! is a table of named steps, each a pure function of the beacon, the site and what surrounds the
+//! request. Nothing here asks DNS, waits for ClickHouse or writes a file but through [`EventSink`].
+//!
+//! Every decoded event ends exactly once: kept in the sink, dropped with a reason, or refused with a
+//! rule; [`crate::counters`] holds the sum. A 2xx is answered only after that end.
+
+use crate::{
+    spool::record::{DropCount, Record},
+    time::UnixMillis,
+};
+use firmsight_resolver::NetworkKind;
+use ipnet::IpNet;
+use std::{
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+/// The other end of the connection; whoever drives [`PublicService`] puts it into the request's
+/// extensions (`axum::extract::ConnectInfo<SocketAddr>` is understood too).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// What the owner sets; every field has a working default.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Path of the tracker script. Default `/lfa.js`.
+    pub script_path: String,
+    /// Path of the beacon endpoint; the pixel is `{endpoint_path}.gif`. Default `/lfa`.
+    pub endpoint_path: String,
+    /// Networks whose forwarding headers are believed. Default none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The one header that names the client when the peer is trusted. Default `X-Forwarded-For`.
+    pub client_ip_header: http::HeaderName,
+    /// How long a body may take to arrive. Default 10 s.
+    pub body_timeout: Duration,
+    /// Beacons that one address (an IPv6 /64) may send a minute; 0 = no limit. Default 600: offices share addresses.
+    pub beacons_per_address_per_minute: u32,
+    /// Bodies that arrive in pieces and are waited for at the same time. Default 1,024, at most 64 MiB together.
+    pub max_bodies_in_flight: usize,
+    /// Life of the renewed `_lfa` cookie. Default 400 days, the most that browsers grant.
+    pub client_id_life: Duration,
+    /// What happens at the door to networks of access providers. Default [`AccessNetworks::AskDns`].
+    pub access_networks: AccessNetworks,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            script_path: "/lfa.js".to_owned(),
+            endpoint_path: "/lfa".to_owned(),
+            trusted_proxies: Vec::new(),
+            client_ip_header: http::HeaderName::from_static("x-forwarded-for"),
+            body_timeout: Duration::from_secs(10),
+            beacons_per_address_per_minute: 600,
+            max_bodies_in_flight: 1024,
+            client_id_life: Duration::from_hours(400 * 24),
+            access_networks: AccessNetworks::AskDns,
+        }
+    }
+}
+
+/// What happens at the door to visitors whose network looks residential or mobile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccessNetworks {
+    /// They go on: reverse DNS may show a company behind its provider.
+    #[default]
+    AskDns,
+    /// They are dropped before the spool.
+    Drop,
+}
+
+/// What can be said of an address without asking DNS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalJudgement {
+    /// The kind of network.
+    pub kind: NetworkKind,
+    /// No later signal can overturn it.
+    pub is_final: bool,
+}
+
+/// Judges addresses from data in memory.
+pub trait LocalJudge: Send + Sync + 'static {
+    /// Must not block.
+    fn judge(&self, address: IpAddr) -> LocalJudgement;
+}
+
+/// Why an event could not be kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SinkError {
+    /// There is no room.
+    #[error("the spool is full")]
+    Full,
+    /// It can't be written; the text says why and never holds an address.
+    #[error("the spool can't be written: {0}")]
+    Unavailable(String),
+}
+
+/// Where kept events go: the spool, or memory in tests.
+pub trait EventSink: Send + Sync + 'static {
+    /// Returns once the record survives a power cut.
+    fn append(&self, record: &Record) -> impl Future<Output = Result<(), SinkError>> + Send;
+
+    /// Counts that ride with the next frame; never blocks, never fails.
+    fn note_drops(&self, drops: DropCount);
+
+    /// Whether an append would find room now.
+    ///
+    /// # Errors
+    /// Why it would not.
+    fn check(&self) -> Result<(), SinkError>;
+}
+
+impl<S: EventSink> EventSink for Arc<S> {
+    fn append(&self, record: &Record) -> impl Future<Output = Result<(), SinkError>> + Send {
+        S::append(self, record)
+    }
+
+    fn note_drops(&self, drops: DropCount) {
+        S::note_drops(self, drops);
+    }
+
+    fn check(&self) -> Result<(), SinkError> {
+        S::check(self)
+    }
+}
+
+/// Reads the time; the binary passes [`UnixMillis::now`].
+pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;

@@ -1,0 +1,112 @@
+//! A server under measurement: started, asked for its processor time and memory by /proc, ended.
+
+use crate::error::Error;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Linux reports processor time in ticks of 10 ms (USER_HZ is 100 on every supported machine).
+const TICK: Duration = Duration::from_millis(10);
+
+/// What a process has used.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Usage {
+    pub(super) cpu: Duration,
+    pub(super) anonymous_before: u64,
+    pub(super) anonymous_after: u64,
+}
+
+/// A running server, ended with this value.
+pub(super) struct Server {
+    child: Child,
+}
+
+impl Server {
+    pub(super) fn start(mut command: Command, reads_output: bool) -> Result<Self, Error> {
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+        command.stdout(if reads_output { Stdio::piped() } else { Stdio::null() });
+        let child = command.spawn().map_err(|source| Error::Start {
+            program: command.get_program().to_string_lossy().into_owned(),
+            source,
+            hint: "run `cargo xtask build`".to_owned(),
+        })?;
+        Ok(Self { child })
+    }
+
+    /// The first line of its standard output.
+    pub(super) fn first_line(&mut self) -> Result<String, Error> {
+        let output =
+            self.child.stdout.take().ok_or_else(|| Error::Other("the server's output is not read".to_owned()))?;
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).map_err(Error::file("the server's output"))?;
+        Ok(line.trim().to_owned())
+    }
+
+    pub(super) fn wait_until_ready(&self, url: &str) -> Result<(), Error> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < deadline {
+            if ureq::get(url).call().is_ok() {
+                return Ok(());
+            }
+            thread::park_timeout(Duration::from_millis(100));
+        }
+        Err(Error::Other(format!("{url} did not answer within 60 s")))
+    }
+
+    pub(super) fn usage(&self) -> Result<Usage, Error> {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let text = fs::read_to_string(&path).map_err(Error::file(&path))?;
+        // The command name, field 2, may hold spaces: count from its closing bracket. utime and stime are fields 14 and 15.
+        let fields: Vec<&str> = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+        let ticks = |position: usize| fields.get(position).and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
+        let anonymous = self.anonymous_kilobytes();
+        Ok(Usage { cpu: TICK * (ticks(11) + ticks(12)), anonymous_before: anonymous, anonymous_after: anonymous })
+    }
+
+    pub(super) fn anonymous_kilobytes(&self) -> u64 {
+        status_kilobytes(self.child.id(), "RssAnon:")
+    }
+
+    /// The child process of this server whose command begins with `name`.
+    pub(super) fn child_named(&self, name: &str) -> Option<u32> {
+        let own = self.child.id();
+        fs::read_dir("/proc").ok()?.filter_map(Result::ok).find_map(|entry| {
+            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            let (head, rest) = text.rsplit_once(')')?;
+            let parent: u32 = rest.split_whitespace().nth(1)?.parse().ok()?;
+            (parent == own && head.split_once('(')?.1.starts_with(name)).then_some(pid)
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
+        if asked.is_err() && self.child.kill().is_err() {
+            return;
+        }
+        if let Err(error) = self.child.wait() {
+            eprintln!("a server under measurement: {error}");
+        }
+    }
+}
+
+/// Resident memory of a process, in kilobytes; 0 when it is gone.
+pub(super) fn rss_kilobytes(pid: u32) -> u64 {
+    status_kilobytes(pid, "VmRSS:")
+}
+
+fn status_kilobytes(pid: u32, field: &str) -> u64 {
+    fs::read_to_string(format!("/proc/{pid}/status"))
+        .unwrap_or_default()
+        .lines()
+        .find_map(|line| line.strip_prefix(field))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(0)
+}

@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The `firmsight` binary.
+
+fn main() {
+    clickhouse_embedded::child_main_if_asked();
+}

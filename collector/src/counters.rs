@@ -62,6 +62,8 @@ named_enum! {
         SiteRemoved = "site-removed",
         /// A `forget` that was carried out; it leaves no row.
         Forget = "forget",
+        /// Accepted, then lost: the spool's file was damaged or removed before its events were stored.
+        SpoolDamaged = "spool-damaged",
     }
 }
 

@@ -4,6 +4,7 @@
 //! Each room may import those above it, never those below (ARCHITECTURE.md says why).
 //!
 //! - [`time`], [`site`], [`snapshot`], [`counters`]: the words every room shares
+//! - [`sealing`]: AES-256-GCM under the master key
 //! - [`spool`]: the durable, sealed queue between "answered 2xx" and "stored"
 //! - [`ingest`]: the public side: beacons, pixel, tracker files, opt-out page
 //! - [`store`]: ClickHouse: connection, migrations, rows
@@ -19,6 +20,7 @@ pub mod site;
 pub mod snapshot;
 pub mod time;
 
+pub mod sealing;
 pub mod spool;
 
 pub mod ingest;

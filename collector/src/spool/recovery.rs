@@ -1,0 +1,183 @@
+//! What an earlier process left in the folder, and what can be made of it.
+
+use super::{
+    SpoolError,
+    files::Files,
+    segment::{HeaderError, SegmentKey},
+};
+use crate::sealing::MasterKey;
+use std::{
+    collections::HashSet,
+    fmt, io,
+    path::{Path, PathBuf},
+};
+use uuid::Uuid;
+
+/// How a segment's file name ends; before it stands the segment's id, a UUID v7, so that names sort by age.
+pub(super) const SEGMENT_SUFFIX: &str = ".segment";
+/// Where files go that can't be opened, inside the spool's folder.
+const DAMAGED_FOLDER: &str = "damaged";
+/// Longest file that is read as a segment, in bytes.
+pub(super) const MAX_SEGMENT_BYTES: u64 = 512 << 20;
+
+/// What was found in the spool when it was opened; its `Display` says so in words, for the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Segments that wait to be stored.
+    pub segments: u64,
+    /// Events in them.
+    pub events: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Bytes at the ends of segments that a crash interrupted: never acknowledged, ignored.
+    pub torn_bytes: u64,
+    /// Files with something wrong.
+    pub damaged: Vec<Damage>,
+}
+
+/// Something wrong with a file of the spool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file, where it is now.
+    pub file: PathBuf,
+    /// What is wrong, what could be saved, what to do.
+    pub what: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file.display(), self.what)
+    }
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.segments == 0 {
+            f.write_str("the spool is empty")?;
+        } else {
+            write!(f, "the spool holds {} events in {} segments ({} bytes)", self.events, self.segments, self.bytes)?;
+        }
+        if self.torn_bytes > 0 {
+            write!(
+                f,
+                "; {} bytes that a crash interrupted before they were acknowledged are ignored",
+                self.torn_bytes
+            )?;
+        }
+        for damage in &self.damaged {
+            write!(f, "; {damage}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A closed segment's file.
+#[derive(Clone, Debug)]
+pub(super) struct ClosedSegment {
+    pub(super) id: Uuid,
+    pub(super) path: PathBuf,
+    /// How much of the file counts.
+    pub(super) bytes: u64,
+    /// Events that it should hold.
+    pub(super) events: u64,
+}
+
+/// Looks at every segment in the folder, puts what it keeps on disk (so that a second reading finds the same), finishes
+/// interrupted removals, and moves what can't be opened aside. Oldest first.
+pub(super) fn recover(
+    files: &dyn Files,
+    folder: &Path,
+    key: &MasterKey,
+) -> Result<(Recovery, Vec<ClosedSegment>), SpoolError> {
+    let failed = |source| SpoolError::Folder { folder: folder.to_owned(), source };
+    files.create_folder(folder).map_err(failed)?;
+    let mut names = files.list(folder).map_err(failed)?;
+    names.retain(|name| name.ends_with(SEGMENT_SUFFIX));
+    names.sort_unstable();
+
+    let mut recovery = Recovery::default();
+    let mut segments = Vec::new();
+    let mut seen = HashSet::new();
+    for name in names {
+        let path = folder.join(name);
+        match recover_file(files, &path, key, &mut seen) {
+            Ok(Found::Segment { segment, torn_bytes, damage }) => {
+                recovery.segments += 1;
+                recovery.events += segment.events;
+                recovery.bytes += segment.bytes;
+                recovery.torn_bytes += torn_bytes;
+                recovery.damaged.extend(damage.map(|what| Damage { file: path, what }));
+                segments.push(segment);
+            }
+            Ok(Found::Nothing { torn_bytes }) => {
+                recovery.torn_bytes += torn_bytes;
+                files.remove(&path).map_err(failed)?;
+            }
+            Ok(Found::Unusable(what)) => recovery.damaged.push(move_aside(files, folder, &path, what)),
+            Err(error) => {
+                let what =
+                    format!("it could not be read and stays where it is, to be tried at the next start: {error}");
+                recovery.damaged.push(Damage { file: path, what });
+            }
+        }
+    }
+    files.sync_folder(folder).map_err(failed)?;
+    Ok((recovery, segments))
+}
+
+enum Found {
+    Segment { segment: ClosedSegment, torn_bytes: u64, damage: Option<String> },
+    Nothing { torn_bytes: u64 },
+    Unusable(String),
+}
+
+fn recover_file(files: &dyn Files, path: &Path, key: &MasterKey, seen: &mut HashSet<Uuid>) -> io::Result<Found> {
+    let bytes = match files.read(path, MAX_SEGMENT_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            return Ok(Found::Unusable(format!("it is longer than a segment can be ({MAX_SEGMENT_BYTES} bytes)")));
+        }
+        other => other?,
+    };
+    let segment_key = match SegmentKey::open(&bytes, key) {
+        Ok(segment_key) => segment_key,
+        Err(HeaderError::NeverWritten | HeaderError::KeyDestroyed) => return Ok(Found::Nothing { torn_bytes: 0 }),
+        Err(error) => return Ok(Found::Unusable(error.to_string())),
+    };
+    if !seen.insert(segment_key.id()) {
+        return Ok(Found::Unusable("it is a copy of another segment in the folder, which is kept".to_owned()));
+    }
+    let contents = segment_key.read(&bytes);
+    let damage = contents.damage();
+    if contents.beacons.is_empty() && contents.drops.is_empty() && damage.is_none() {
+        return Ok(Found::Nothing { torn_bytes: contents.torn_bytes });
+    }
+    files.sync(path)?;
+    let segment = ClosedSegment {
+        id: segment_key.id(),
+        path: path.to_owned(),
+        bytes: bytes.len() as u64,
+        events: contents.events(),
+    };
+    Ok(Found::Segment { segment, torn_bytes: contents.torn_bytes, damage })
+}
+
+/// Keeps a file that can't be opened out of the way, without deleting it.
+pub(super) fn move_aside(files: &dyn Files, folder: &Path, path: &Path, what: String) -> Damage {
+    let aside = folder.join(DAMAGED_FOLDER);
+    let target = aside.join(path.file_name().unwrap_or(path.as_os_str()));
+    let moved = files
+        .create_folder(&aside)
+        .and_then(|()| files.rename(path, &target))
+        .and_then(|()| files.sync_folder(&aside))
+        .and_then(|()| files.sync_folder(folder));
+    match moved {
+        Ok(()) => Damage {
+            what: format!("{what}; moved here, move it back into {} once that is put right", folder.display()),
+            file: target,
+        },
+        Err(error) => Damage {
+            what: format!("{what}; it could not be moved to {} and stays where it is: {error}", aside.display()),
+            file: path.to_owned(),
+        },
+    }
+}

@@ -1,0 +1,130 @@
+//! Bytes of a file to lines: decompressed by magic, each line within its limit.
+
+use flate2::bufread::MultiGzDecoder;
+use std::io::{self, BufRead, BufReader, Read};
+
+/// Longest accepted line, in bytes; a longer one is counted and skipped, never kept in memory.
+pub const MAX_LINE_BYTES: usize = 256 * 1024;
+const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+/// Undoes gzip (also of several members) and Zstandard, recognised by their first bytes.
+///
+/// # Errors
+/// When the file can't be read or a decoder can't be made.
+pub fn decompressed<'a>(file: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
+    let mut file = BufReader::with_capacity(128 * 1024, file);
+    let start = file.fill_buf()?;
+    if start.starts_with(GZIP_MAGIC) {
+        Ok(Box::new(BufReader::with_capacity(128 * 1024, MultiGzDecoder::new(file))))
+    } else if start.starts_with(ZSTD_MAGIC) {
+        Ok(Box::new(BufReader::with_capacity(128 * 1024, zstd::stream::read::Decoder::with_buffer(file)?)))
+    } else {
+        Ok(Box::new(file))
+    }
+}
+
+/// One line of a log.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// Its bytes, without the line break.
+    Text(&'a [u8]),
+    /// It was longer than [`MAX_LINE_BYTES`]; its first bytes.
+    TooLong(&'a [u8]),
+}
+
+/// Reads the next line; `None` at the end.
+///
+/// # Errors
+/// When reading fails, also because compressed data is damaged or ends early.
+pub fn next_line<'a>(input: &mut dyn BufRead, buffer: &'a mut Vec<u8>) -> io::Result<Option<Line<'a>>> {
+    buffer.clear();
+    let mut is_too_long = false;
+    loop {
+        let available = input.fill_buf()?;
+        if available.is_empty() {
+            if buffer.is_empty() && !is_too_long {
+                return Ok(None);
+            }
+            break;
+        }
+        let end = available.iter().position(|byte| *byte == b'\n');
+        let part = &available[..end.unwrap_or(available.len())];
+        let room = MAX_LINE_BYTES - buffer.len();
+        is_too_long |= part.len() > room;
+        buffer.extend_from_slice(&part[..part.len().min(room)]);
+        let used = part.len() + usize::from(end.is_some());
+        input.consume(used);
+        if end.is_some() {
+            break;
+        }
+    }
+    if buffer.last() == Some(&b'\r') {
+        buffer.pop();
+    }
+    Ok(Some(if is_too_long { Line::TooLong(buffer) } else { Line::Text(buffer) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn lines(bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut input = decompressed(bytes).unwrap();
+        let mut buffer = Vec::new();
+        let mut found = Vec::new();
+        while let Some(Line::Text(line)) = next_line(&mut *input, &mut buffer).unwrap() {
+            found.push(line.to_vec());
+        }
+        found
+    }
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn plain_gzip_and_zstandard_give_the_same_lines() {
+        let text = b"one\r\ntwo\n\nlast";
+        let expected: Vec<Vec<u8>> = [&b"one"[..], b"two", b"", b"last"].map(<[u8]>::to_vec).into();
+        assert_eq!(lines(text), expected);
+        assert_eq!(lines(&gzip(text)), expected);
+        assert_eq!(lines(&zstd::encode_all(&text[..], 3).unwrap()), expected);
+    }
+
+    #[test]
+    fn gzip_files_of_several_members_are_read_to_the_end() {
+        let joined = [gzip(b"one\n"), gzip(b"two\n")].concat();
+        assert_eq!(lines(&joined), [b"one".to_vec(), b"two".to_vec()]);
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_skipped_and_the_next_is_read() {
+        let text = [vec![b'x'; 3 * MAX_LINE_BYTES], b"\nnext\n".to_vec()].concat();
+        let mut input = decompressed(&text[..]).unwrap();
+        let mut buffer = Vec::new();
+        assert!(
+            matches!(next_line(&mut *input, &mut buffer).unwrap(), Some(Line::TooLong(start)) if start.len() == MAX_LINE_BYTES)
+        );
+        assert_eq!(next_line(&mut *input, &mut buffer).unwrap(), Some(Line::Text(b"next")));
+        assert_eq!(next_line(&mut *input, &mut buffer).unwrap(), None);
+    }
+
+    #[test]
+    fn a_compressed_file_that_ends_early_is_an_error() {
+        let whole = gzip(&b"line\n".repeat(1000));
+        let mut input = decompressed(&whole[..whole.len() / 2]).unwrap();
+        let mut buffer = Vec::new();
+        let outcome = loop {
+            match next_line(&mut *input, &mut buffer) {
+                Ok(Some(_)) => {}
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        assert!(outcome.is_err());
+    }
+}

@@ -120,3 +120,42 @@ pub fn data_folder() -> Option<PathBuf> {
 pub fn clickhouse_library() -> Option<PathBuf> {
     cache_folder().map(|cache| cache.join("clickhouse").join(CLICKHOUSE.version).join("libchdb.so"))
 }
+
+/// Our own rule files, in the program: readable tables that the resolver compiles once.
+pub mod rules {
+    /// A rule file: its name, for messages, and its text.
+    #[derive(Clone, Copy, Debug)]
+    pub struct RuleFile {
+        /// Path inside `geoip-data/rules/`.
+        pub name: &'static str,
+        /// Comma-separated values with a header; lines that start with `#` are comments.
+        pub text: &'static str,
+    }
+
+    macro_rules! rule_files {
+        ($($(#[$doc:meta])* $constant:ident = $file:literal;)*) => {
+            $($(#[$doc])* pub const $constant: RuleFile =
+                RuleFile { name: $file, text: include_str!(concat!("../rules/", $file)) };)*
+            /// Every rule file.
+            pub const ALL: &[RuleFile] = &[$($constant),*];
+        };
+    }
+
+    rule_files! {
+        /// Networks that are not on the public Internet.
+        SPECIAL_PURPOSE = "special_purpose.csv";
+        /// What the types of the domain map say of a network.
+        DOMAIN_TYPES = "domain_types.csv";
+        /// Domain endings that only one kind of organisation may hold.
+        DOMAIN_SUFFIXES = "domain_suffixes.csv";
+        /// Operators whose kind the domain map gets wrong or can't say.
+        NETWORK_OPERATORS = "network_operators.csv";
+        /// What the labels of the range list say.
+        RANGE_LABELS = "range_labels.csv";
+    }
+}
+
+/// The data files that the default resolver reads, by their names in the data folder.
+pub fn resolver_files() -> impl Iterator<Item = &'static str> {
+    PACKAGES.iter().flat_map(|package| package.files).map(|(_, name)| *name).filter(|name| !name.ends_with(".txt"))
+}

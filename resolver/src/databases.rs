@@ -1,0 +1,185 @@
+//! The data files behind a resolver: opened, told apart by content, ready to be asked.
+
+use crate::{
+    DatabaseKind, ResolverError,
+    mmdb::{Facts, Mmdb},
+    rules::Rules,
+    signals::{
+        domain_map::DomainMap,
+        range_lists::{MAGIC, RangeTable},
+    },
+};
+use std::{
+    collections::HashMap,
+    fs,
+    io::{ErrorKind, Read},
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+/// Lists are read into memory; a file larger than this was never one.
+const MAX_LIST_BYTES: u64 = 256 << 20;
+
+/// What is known about one opened data file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseStatus {
+    /// The file.
+    pub file: PathBuf,
+    /// What it is about.
+    pub kind: DatabaseKind,
+    /// Seconds since 1970 when its publisher built it, where the file says so.
+    pub build_epoch: Option<u64>,
+    /// How many entries it has, where that is known without walking it.
+    pub records: Option<u64>,
+}
+
+/// The opened data files.
+pub struct Databases {
+    mmdb: Vec<Mmdb>,
+    pub(crate) domain_map: DomainMap,
+    pub(crate) ranges: Vec<RangeTable>,
+    lists: Vec<DatabaseStatus>,
+    systems: OnceLock<HashMap<u32, (String, String)>>,
+}
+
+impl std::fmt::Debug for Databases {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Databases").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+impl Databases {
+    /// No data files: only reserved addresses and names can be judged.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            mmdb: Vec::new(),
+            domain_map: DomainMap::default(),
+            ranges: Vec::new(),
+            lists: Vec::new(),
+            systems: OnceLock::new(),
+        }
+    }
+
+    /// Opens data files of any known form: mmdb databases, the domain map, range lists, crawler ranges. What a file is
+    /// follows from its content. Where two files know the same fact, the one named first counts.
+    ///
+    /// # Errors
+    /// One sentence for a file that is missing, unreadable, cut short or of no known form.
+    pub fn open(files: &[PathBuf]) -> Result<Self, ResolverError> {
+        let rules = Rules::compile()?;
+        let mut databases = Self::none();
+        for path in files {
+            databases.add(path, &rules)?;
+        }
+        Ok(databases)
+    }
+
+    /// Opens the default set of data files in a folder.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_folder(folder: &Path) -> Result<Self, ResolverError> {
+        Self::open(&geoip_data::resolver_files().map(|name| folder.join(name)).collect::<Vec<_>>())
+    }
+
+    /// Opens the default set of data files in the user's cache folder, where `cargo xtask data` puts them.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when there is no cache folder.
+    pub fn open_default() -> Result<Self, ResolverError> {
+        Self::open_folder(&geoip_data::data_folder().ok_or(ResolverError::NoFolder)?)
+    }
+
+    fn add(&mut self, path: &Path, rules: &Rules) -> Result<(), ResolverError> {
+        let damaged = |reason: String| ResolverError::Damaged { path: path.to_owned(), reason };
+        let start = read_start(path)?;
+        if start.is_empty() {
+            return Err(damaged("the file is empty; fetch it again".to_owned()));
+        }
+        let status = |kind, build_epoch, records: usize| DatabaseStatus {
+            file: path.to_owned(),
+            kind,
+            build_epoch,
+            records: u64::try_from(records).ok(),
+        };
+        if start.starts_with(MAGIC) {
+            let table =
+                RangeTable::from_range_list(&read_list(path)?, rules).map_err(|error| damaged(error.to_owned()))?;
+            self.lists.push(status(DatabaseKind::RangeList, table.built_at, table.len()));
+            self.ranges.push(table);
+        } else if start.starts_with(DomainMap::HEADER.as_bytes()) {
+            let map = DomainMap::from_csv(&read_list(path)?).map_err(damaged)?;
+            self.lists.push(status(DatabaseKind::DomainMap, None, map.len()));
+            self.domain_map.merge(map);
+        } else if start.trim_ascii_start().starts_with(b"{") {
+            let table = RangeTable::from_crawler_ranges(&read_list(path)?).map_err(damaged)?;
+            self.lists.push(status(DatabaseKind::CrawlerRanges, table.built_at, table.len()));
+            self.ranges.push(table);
+        } else {
+            self.mmdb.push(Mmdb::open(path)?);
+        }
+        Ok(())
+    }
+
+    /// What was opened, in the order given; lists after databases.
+    #[must_use]
+    pub fn status(&self) -> Vec<DatabaseStatus> {
+        let mmdb = self.mmdb.iter().map(|mmdb| DatabaseStatus {
+            file: mmdb.path.clone(),
+            kind: mmdb.kind,
+            build_epoch: Some(mmdb.build_epoch()),
+            records: None,
+        });
+        mmdb.chain(self.lists.iter().cloned()).collect()
+    }
+
+    /// Everything the databases know of an address.
+    pub(crate) fn facts(&self, ip: IpAddr) -> Facts<'_> {
+        let mut facts = Facts::default();
+        for mmdb in &self.mmdb {
+            mmdb.look_up(ip, &mut facts);
+        }
+        facts
+    }
+
+    /// Name and domain of an autonomous system. The first call walks the network databases, which takes seconds.
+    pub(crate) fn autonomous_system(&self, number: u32) -> Option<(&str, &str)> {
+        let systems = self.systems.get_or_init(|| {
+            let mut systems = HashMap::new();
+            for mmdb in &self.mmdb {
+                mmdb.autonomous_systems(&mut systems);
+            }
+            systems
+        });
+        systems.get(&number).map(|(name, domain)| (name.as_str(), domain.as_str()))
+    }
+}
+
+fn read_error(path: &Path) -> impl FnOnce(std::io::Error) -> ResolverError {
+    let path = path.to_owned();
+    move |source| match source.kind() {
+        ErrorKind::NotFound => ResolverError::Missing { path },
+        _ => ResolverError::Read { path, source },
+    }
+}
+
+/// The first bytes of a file, enough to tell the forms apart.
+fn read_start(path: &Path) -> Result<Vec<u8>, ResolverError> {
+    let mut start = Vec::with_capacity(64);
+    let file = fs::File::open(path).map_err(read_error(path))?;
+    file.take(64).read_to_end(&mut start).map_err(read_error(path))?;
+    Ok(start)
+}
+
+fn read_list(path: &Path) -> Result<Vec<u8>, ResolverError> {
+    let length = fs::metadata(path).map_err(read_error(path))?.len();
+    if length > MAX_LIST_BYTES {
+        return Err(ResolverError::Damaged {
+            path: path.to_owned(),
+            reason: format!("a list of {length} bytes; at most {MAX_LIST_BYTES} are read"),
+        });
+    }
+    fs::read(path).map_err(read_error(path))
+}

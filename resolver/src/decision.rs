@@ -1,0 +1,199 @@
+//! The decision: which network kind, which company, how sure.
+//!
+//! An explicit additive model. Every signal adds evidence: a network kind it speaks for and a weight in log-odds (natural
+//! logarithm). The score of a kind is the sum of the weights that speak for it. Nothing else enters: no rule here looks at
+//! a particular provider, name or address; those are rows of the rule files, each with its weight.
+//!
+//! - The kind with the highest score wins; a tie goes against the company. Below [`LEAST_SCORE`] the answer is `Unknown`.
+//! - The probability of a kind is its share of `exp(score)` over all kinds that any evidence spoke for, with a constant 1
+//!   for "something that no signal saw": one signal of weight 0 is a coin's toss, one of 3 is 95 %.
+//! - A company is named only when the winning kind is one that a company's own network can have (business, education,
+//!   government) and a signal proposed one. Of several candidates the one with the heaviest signal is taken: a confirmed
+//!   name in an organisation's own domain outweighs the operator that carries it. Carriers are never proposed.
+//! - The company's confidence is the probability that the network is an organisation's, split between the candidates
+//!   by the same rule.
+//!
+//! docs/decisions/0003-resolver.md says where the weights come from.
+
+use crate::{Company, CompanyId, Confidence, Evidence, NetworkKind, Source, signals::domain_map::is_organisation};
+
+/// A kind must be at least this likely (log-odds) to be named: one in four.
+const LEAST_SCORE: f32 = -1.1;
+
+/// An organisation that may be the visitor.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Candidate {
+    /// Registrable domain, where known.
+    pub(crate) domain: Option<String>,
+    pub(crate) name: String,
+    pub(crate) industry: Option<String>,
+    pub(crate) source: Source,
+    /// Log-odds of the signal that proposed it.
+    pub(crate) weight: f32,
+}
+
+/// Everything that was found out about one address.
+#[derive(Debug, Default)]
+pub(crate) struct Case {
+    evidence: Vec<Evidence>,
+    candidates: Vec<Candidate>,
+    is_final: bool,
+}
+
+/// What the case comes to.
+#[derive(Debug)]
+pub(crate) struct Decision {
+    pub(crate) kind: NetworkKind,
+    pub(crate) company: Option<Company>,
+    pub(crate) is_final: bool,
+    /// Strongest first.
+    pub(crate) evidence: Vec<Evidence>,
+}
+
+impl Case {
+    /// Adds evidence.
+    pub(crate) fn add(&mut self, evidence: Evidence) {
+        self.evidence.push(evidence);
+    }
+
+    /// Adds evidence that no later signal can overturn.
+    pub(crate) fn add_final(&mut self, evidence: Evidence) {
+        self.evidence.push(evidence);
+        self.is_final = true;
+    }
+
+    /// Proposes a company.
+    pub(crate) fn propose(&mut self, candidate: Candidate) {
+        self.candidates.push(candidate);
+    }
+
+    /// Weighs everything.
+    pub(crate) fn decide(mut self) -> Decision {
+        let scores = self.scores();
+        let winner = scores
+            .iter()
+            .copied()
+            .rev() // of equal scores `max_by` takes the last
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .filter(|(_, score)| *score >= LEAST_SCORE)
+            .map_or(NetworkKind::Unknown, |(kind, _)| kind);
+        let company = if is_organisation(winner) { self.company(&scores) } else { None };
+        self.evidence.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()));
+        Decision { kind: winner, company, is_final: self.is_final, evidence: self.evidence }
+    }
+
+    /// The kinds that any evidence spoke for or against, those that no company's network has first.
+    fn scores(&self) -> Vec<(NetworkKind, f32)> {
+        let of_kind = |kind| self.evidence.iter().filter(move |evidence| evidence.kind == Some(kind));
+        let mut scores: Vec<(NetworkKind, f32)> = NetworkKind::ALL
+            .into_iter()
+            .filter(|kind| *kind != NetworkKind::Unknown && of_kind(*kind).next().is_some())
+            .map(|kind| (kind, of_kind(kind).map(|evidence| evidence.weight).sum()))
+            .collect();
+        scores.sort_by_key(|(kind, _)| is_organisation(*kind));
+        scores
+    }
+
+    fn company(&self, scores: &[(NetworkKind, f32)]) -> Option<Company> {
+        let all: f32 = 1.0 + scores.iter().map(|(_, score)| score.exp()).sum::<f32>();
+        let organisations: f32 =
+            scores.iter().filter(|(kind, _)| is_organisation(*kind)).map(|(_, score)| score.exp()).sum();
+        // Of equally heavy candidates the first proposed stays.
+        let best = self.candidates.iter().rev().max_by(|a, b| a.weight.total_cmp(&b.weight))?;
+        let of_best: f32 = self
+            .candidates
+            .iter()
+            .filter(|candidate| candidate.domain == best.domain)
+            .map(|candidate| candidate.weight.exp())
+            .sum();
+        let of_all: f32 = self.candidates.iter().map(|candidate| candidate.weight.exp()).sum();
+        let id = best.domain.as_deref().map_or_else(|| CompanyId::of_name(&best.name), CompanyId::of_domain);
+        Some(Company {
+            id,
+            name: best.name.clone(),
+            domain: best.domain.clone(),
+            industry: best.industry.clone(),
+            source: best.source,
+            confidence: Confidence::new(organisations / all * (of_best / of_all)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evidence(kind: NetworkKind, weight: f32) -> Evidence {
+        Evidence { source: Source::Asn, statement: String::new(), kind: Some(kind), weight }
+    }
+
+    fn candidate(domain: &str, weight: f32) -> Candidate {
+        Candidate {
+            domain: Some(domain.to_owned()),
+            name: domain.to_owned(),
+            industry: None,
+            source: Source::Ptr,
+            weight,
+        }
+    }
+
+    #[test]
+    fn nothing_known_is_unknown() {
+        let decision = Case::default().decide();
+        assert_eq!(decision.kind, NetworkKind::Unknown);
+        assert_eq!(decision.company, None);
+        assert!(!decision.is_final);
+    }
+
+    #[test]
+    fn the_heaviest_sum_wins_and_ties_go_against_a_company() {
+        for (weights, expected) in [
+            (vec![(NetworkKind::Business, 2.0), (NetworkKind::Residential, 1.0)], NetworkKind::Business),
+            (vec![(NetworkKind::Business, 2.0), (NetworkKind::Residential, 2.0)], NetworkKind::Residential),
+            (
+                vec![(NetworkKind::Business, 2.0), (NetworkKind::Residential, 1.5), (NetworkKind::Residential, 1.0)],
+                NetworkKind::Residential,
+            ),
+            (vec![(NetworkKind::Business, -0.4)], NetworkKind::Business),
+            (vec![(NetworkKind::Business, -2.0)], NetworkKind::Unknown),
+        ] {
+            let mut case = Case::default();
+            for (kind, weight) in &weights {
+                case.add(evidence(*kind, *weight));
+            }
+            assert_eq!(case.decide().kind, expected, "{weights:?}");
+        }
+    }
+
+    #[test]
+    fn a_company_needs_an_organisation_network() {
+        let mut case = Case::default();
+        case.add(evidence(NetworkKind::Residential, 3.0));
+        case.propose(candidate("isp.net", 3.0));
+        assert_eq!(case.decide().company, None);
+    }
+
+    #[test]
+    fn the_heaviest_candidate_is_the_company() {
+        let mut case = Case::default();
+        case.add(evidence(NetworkKind::Business, 6.0));
+        case.propose(candidate("carrier-of-one.com", 2.0));
+        case.propose(candidate("acme.com", 6.0));
+        let company = case.decide().company.unwrap();
+        assert_eq!(company.domain.as_deref(), Some("acme.com"));
+        assert!(company.confidence.get() > 0.9);
+    }
+
+    #[test]
+    fn confidence_grows_with_weight() {
+        let sure = |weight| {
+            let mut case = Case::default();
+            case.add(evidence(NetworkKind::Business, weight));
+            case.propose(candidate("acme.com", weight));
+            case.decide().company.unwrap().confidence.get()
+        };
+        assert!((sure(0.0) - 0.5).abs() < 1e-6);
+        assert!(sure(-0.4) < 0.5);
+        assert!(sure(1.0) < sure(3.0));
+    }
+}

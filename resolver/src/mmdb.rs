@@ -1,0 +1,348 @@
+//! The shell around MaxMind DB files: what each holds is read from its metadata and its records, never from its name.
+//!
+//! Publishers agree on the container and on little else. Two layouts are in use for places: nested (GeoLite2, DB-IP's own
+//! files: `country.iso_code`, `city.names.en`) and flat (`country_code`, `city`, `state1`). AS numbers come as numbers
+//! (`autonomous_system_number`) or as text (`"AS15169"`). One publisher's data may be split into a file for IPv4 and one
+//! for IPv6. So a file is opened, a few of its records are looked at, and it is remembered what it can say; a look-up then
+//! decodes only those fields, borrowed from the mapped file. The first file that knows a fact wins, in the order given.
+
+use crate::{ResolverError, verdict::Location};
+use maxminddb::{Mmap, Reader};
+use serde::{Deserialize, Deserializer, de};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+/// How many records are looked at to learn what a file holds.
+const SAMPLE: usize = 64;
+
+/// What a data file is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DatabaseKind {
+    /// Network to autonomous system; may name its domain and country.
+    Asn,
+    /// Network to city.
+    City,
+    /// Network to country.
+    Country,
+    /// Registrable domain to name and type.
+    DomainMap,
+    /// Ranges of clouds, content networks, VPNs, relays and Tor exits.
+    RangeList,
+    /// Ranges that crawlers publish.
+    CrawlerRanges,
+}
+
+impl DatabaseKind {
+    /// A word for tables and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Asn => "asn",
+            Self::City => "city",
+            Self::Country => "country",
+            Self::DomainMap => "domain-map",
+            Self::RangeList => "range-list",
+            Self::CrawlerRanges => "crawler-ranges",
+        }
+    }
+}
+
+impl fmt::Display for DatabaseKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Facts about an address, borrowed from mapped files; empty where unknown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Facts<'a> {
+    pub(crate) asn: Option<u32>,
+    pub(crate) as_name: &'a str,
+    pub(crate) as_domain: &'a str,
+    /// By the network database.
+    pub(crate) network_country: &'a str,
+    /// By the city or country database.
+    pub(crate) country: &'a str,
+    pub(crate) region: &'a str,
+    pub(crate) city: &'a str,
+}
+
+impl Facts<'_> {
+    /// Where the address is. The network database's country is the better one: where the city database names another
+    /// country, its city is wrong too and is left out.
+    pub(crate) fn location(&self) -> Location {
+        let agrees = self.network_country.is_empty() || self.network_country.eq_ignore_ascii_case(self.country);
+        if agrees {
+            Location {
+                country_code: self.country.to_ascii_uppercase(),
+                region: self.region.to_owned(),
+                city: self.city.to_owned(),
+            }
+        } else {
+            Location { country_code: self.network_country.to_ascii_uppercase(), ..Location::default() }
+        }
+    }
+}
+
+/// One opened file.
+pub(crate) struct Mmdb {
+    pub(crate) path: PathBuf,
+    pub(crate) kind: DatabaseKind,
+    nested: bool,
+    reader: Reader<Mmap>,
+}
+
+impl Mmdb {
+    /// Maps a file and learns what it holds.
+    #[allow(unsafe_code)]
+    pub(crate) fn open(path: &Path) -> Result<Self, ResolverError> {
+        // SAFETY: the file must not be changed in place while it is mapped. Data files are replaced by renaming a new
+        // file over them, which leaves the mapped one as it was; the set-up and `geoip update` do it so.
+        let opened = unsafe { Reader::open_mmap(path) };
+        let reader = opened.map_err(|error| ResolverError::Damaged {
+            path: path.to_owned(),
+            reason: format!("not an mmdb file, or cut short ({error}); fetch it again"),
+        })?;
+        let sample = Sample::take(&reader).map_err(|error| ResolverError::Damaged {
+            path: path.to_owned(),
+            reason: format!("an mmdb file with damaged records ({error}); fetch it again"),
+        })?;
+        let Some((kind, nested)) = sample.kind() else {
+            return Err(ResolverError::UnknownRecords {
+                path: path.to_owned(),
+                database_type: reader.metadata().database_type.clone(),
+                fields: sample.describe(),
+            });
+        };
+        Ok(Self { path: path.to_owned(), kind, nested, reader })
+    }
+
+    /// Seconds since 1970 when the file was built.
+    pub(crate) fn build_epoch(&self) -> u64 {
+        self.reader.metadata().build_epoch
+    }
+
+    /// Adds what this file knows of an address. A damaged record counts as no record.
+    pub(crate) fn look_up<'a>(&'a self, ip: IpAddr, facts: &mut Facts<'a>) {
+        if ip.is_ipv6() && self.reader.metadata().ip_version == 4 {
+            return;
+        }
+        let Ok(found) = self.reader.lookup(ip) else { return };
+        match self.kind {
+            DatabaseKind::Asn => {
+                if facts.asn.is_none()
+                    && let Ok(Some(record)) = found.decode::<AsnRecord<'_>>()
+                {
+                    facts.asn = record.asn.map(|AsNumber(number)| number);
+                    facts.as_name = record.name();
+                    facts.as_domain = record.domain();
+                    facts.network_country = record.country_code.unwrap_or_default();
+                }
+            }
+            DatabaseKind::City | DatabaseKind::Country if facts.country.is_empty() => {
+                if self.nested {
+                    if let Ok(Some(record)) = found.decode::<NestedPlace<'_>>() {
+                        facts.country = record.country.and_then(|country| country.iso_code).unwrap_or_default();
+                        facts.region = record.subdivisions.and_then(|list| list.0).unwrap_or_default();
+                        facts.city = record.city.and_then(Named::english).unwrap_or_default();
+                    }
+                } else if let Ok(Some(record)) = found.decode::<FlatPlace<'_>>() {
+                    facts.country = record.country_code.or(record.country).unwrap_or_default();
+                    facts.region = record.region.unwrap_or_default();
+                    facts.city = record.city.unwrap_or_default();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Every AS number of this file with name and domain. Walks the whole file: seconds, not milliseconds.
+    pub(crate) fn autonomous_systems(&self, into: &mut HashMap<u32, (String, String)>) {
+        if self.kind != DatabaseKind::Asn {
+            return;
+        }
+        let Ok(networks) = self.reader.networks(maxminddb::WithinOptions::default()) else { return };
+        let mut seen = std::collections::HashSet::new();
+        for found in networks.flatten() {
+            if !found.offset().is_some_and(|offset| seen.insert(offset)) {
+                continue;
+            }
+            if let Ok(Some(record)) = found.decode::<AsnRecord<'_>>()
+                && let Some(AsNumber(number)) = record.asn
+            {
+                into.entry(number).or_insert_with(|| (record.name().to_owned(), record.domain().to_owned()));
+            }
+        }
+    }
+}
+
+/// The field paths of a file's first records, two levels deep.
+struct Sample {
+    paths: BTreeSet<String>,
+}
+
+impl Sample {
+    fn take(reader: &Reader<Mmap>) -> Result<Self, maxminddb::MaxMindDbError> {
+        let mut paths = BTreeSet::new();
+        for found in reader.networks(maxminddb::WithinOptions::default())?.take(SAMPLE) {
+            // Values that JSON can't hold (128-bit numbers) leave a record out of the sample.
+            let Ok(Some(serde_json::Value::Object(fields))) = found?.decode::<serde_json::Value>() else { continue };
+            for (name, value) in fields {
+                if let serde_json::Value::Object(inner) = &value {
+                    paths.extend(inner.keys().map(|key| format!("{name}.{key}")));
+                }
+                paths.insert(name);
+            }
+        }
+        Ok(Self { paths })
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.paths.contains(path)
+    }
+
+    /// What the file holds, and whether places are nested.
+    fn kind(&self) -> Option<(DatabaseKind, bool)> {
+        if self.has("city.names") || (self.has("city.geoname_id") && self.has("country.iso_code")) {
+            Some((DatabaseKind::City, true))
+        } else if self.has("city") && (self.has("country_code") || self.has("country")) {
+            Some((DatabaseKind::City, false))
+        } else if self.has("asn") || self.has("autonomous_system_number") {
+            Some((DatabaseKind::Asn, false))
+        } else if self.has("country.iso_code") {
+            Some((DatabaseKind::Country, true))
+        } else if self.has("country_code") {
+            Some((DatabaseKind::Country, false))
+        } else {
+            None
+        }
+    }
+
+    fn describe(&self) -> String {
+        if self.paths.is_empty() {
+            return "none".to_owned();
+        }
+        self.paths.iter().take(12).map(|path| path.chars().take(40).collect::<String>()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[derive(Deserialize)]
+struct AsnRecord<'a> {
+    #[serde(default, alias = "autonomous_system_number")]
+    asn: Option<AsNumber>,
+    #[serde(borrow, default, alias = "autonomous_system_organization")]
+    as_name: Option<&'a str>,
+    #[serde(borrow, default)]
+    name: Option<&'a str>,
+    #[serde(borrow, default)]
+    as_domain: Option<&'a str>,
+    #[serde(borrow, default)]
+    domain: Option<&'a str>,
+    #[serde(borrow, default)]
+    country_code: Option<&'a str>,
+}
+
+impl<'a> AsnRecord<'a> {
+    fn name(&self) -> &'a str {
+        self.as_name.or(self.name).unwrap_or_default()
+    }
+
+    fn domain(&self) -> &'a str {
+        self.as_domain.or(self.domain).unwrap_or_default()
+    }
+}
+
+/// An AS number written as a number, as `"15169"` or as `"AS15169"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct AsNumber(u32);
+
+impl<'de> Deserialize<'de> for AsNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = AsNumber;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an AS number")
+            }
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<AsNumber, E> {
+                u32::try_from(value).map(AsNumber).map_err(E::custom)
+            }
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<AsNumber, E> {
+                let digits = value.strip_prefix("AS").or_else(|| value.strip_prefix("as")).unwrap_or(value);
+                digits.parse().map(AsNumber).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+#[derive(Deserialize)]
+struct FlatPlace<'a> {
+    #[serde(borrow, default)]
+    country_code: Option<&'a str>,
+    #[serde(borrow, default)]
+    country: Option<&'a str>,
+    #[serde(borrow, default, alias = "state1", alias = "state", alias = "region_name")]
+    region: Option<&'a str>,
+    #[serde(borrow, default)]
+    city: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct NestedPlace<'a> {
+    #[serde(borrow, default)]
+    country: Option<NestedCountry<'a>>,
+    #[serde(borrow, default)]
+    city: Option<Named<'a>>,
+    #[serde(borrow, default)]
+    subdivisions: Option<FirstSubdivision<'a>>,
+}
+
+#[derive(Deserialize)]
+struct NestedCountry<'a> {
+    #[serde(borrow, default)]
+    iso_code: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow, default)]
+    names: Option<Names<'a>>,
+}
+
+impl<'a> Named<'a> {
+    fn english(self) -> Option<&'a str> {
+        self.names.and_then(|names| names.en)
+    }
+}
+
+#[derive(Deserialize)]
+struct Names<'a> {
+    #[serde(borrow, default)]
+    en: Option<&'a str>,
+}
+
+/// The first entry of a list of subdivisions, read without allocating.
+struct FirstSubdivision<'a>(Option<&'a str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for FirstSubdivision<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = FirstSubdivision<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of subdivisions")
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let first = list.next_element::<Named<'de>>()?.and_then(Named::english);
+                while list.next_element::<de::IgnoredAny>()?.is_some() {}
+                Ok(FirstSubdivision(first))
+            }
+        }
+        deserializer.deserialize_seq(Visitor)
+    }
+}

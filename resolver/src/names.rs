@@ -1,0 +1,96 @@
+//! Host names: cleaning them and finding the registrable domain by the Public Suffix List.
+
+/// RFC 1035: the longest name in presentation form without the final dot.
+const MAX_NAME: usize = 253;
+
+/// A host name in lower case without the final dot, or `None` when it can't be one: too long, an empty or over-long
+/// label, or a character outside letters, digits, hyphen and underscore (RFC 952, RFC 1123, RFC 8552).
+#[must_use]
+pub(crate) fn clean(name: &str) -> Option<String> {
+    let name = name.trim();
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let label_is_fine = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    (!name.is_empty() && name.len() <= MAX_NAME && name.split('.').all(label_is_fine))
+        .then(|| name.to_ascii_lowercase())
+}
+
+/// The registrable domain of a name: the part of the public suffix that registries run, and one label more.
+///
+/// Suffixes that companies opened to their customers (`compute-1.amazonaws.com`, `github.io`) are looked through, so
+/// that such a name belongs to the company that runs the platform. `None` for names without a known ending.
+#[must_use]
+pub(crate) fn registrable_domain(name: &str) -> Option<String> {
+    let name = clean(name)?;
+    let mut rest = name.as_str();
+    loop {
+        let suffix = psl::suffix(rest.as_bytes())?;
+        let length = suffix.as_bytes().len();
+        match suffix.typ() {
+            Some(psl::Type::Icann) => {
+                let before = name.get(..name.len().checked_sub(length + 1)?)?;
+                let label = before.rsplit('.').next()?;
+                let start = before.len() - label.len();
+                return Some(name[start..].to_owned());
+            }
+            // Go on with what stands to the right of the private suffix's first label.
+            Some(psl::Type::Private) => rest = rest.get(rest.len() - length..)?.split_once('.')?.1,
+            None => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn registrable_domains_of_known_names() {
+        for (name, expected) in [
+            ("www.example.com", Some("example.com")),
+            ("EXAMPLE.COM.", Some("example.com")),
+            ("a.b.c.example.co.uk", Some("example.co.uk")),
+            ("greene.k12.il.us", Some("greene.k12.il.us")),
+            ("ednet1.osl.or.gov", Some("or.gov")),
+            ("ec2-1-2-3-4.compute-1.amazonaws.com", Some("amazonaws.com")),
+            ("someone.github.io", Some("github.io")),
+            ("ccsun37.cc.ntu.edu.tw", Some("ntu.edu.tw")),
+            ("com", None),
+            ("co.uk", None),
+            ("localhost", None),
+            ("printer.local", None),
+            ("", None),
+            (".", None),
+            ("a..example.com", None),
+            ("a b.example.com", None),
+            ("ex\u{e4}mple.com", None),
+        ] {
+            assert_eq!(registrable_domain(name).as_deref(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_longer_than_dns_allows_are_refused() {
+        assert_eq!(clean(&format!("{}.com", "a.".repeat(125))), None);
+        assert_eq!(clean(&format!("{}.com", "a".repeat(64))), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_harm(name in ".{0,300}") {
+            if let Some(domain) = registrable_domain(&name) {
+                prop_assert!(clean(&name).is_some_and(|name| name.ends_with(&domain)));
+                prop_assert_eq!(registrable_domain(&domain), Some(domain.clone()));
+            }
+        }
+
+        #[test]
+        fn host_like_text_is_read_without_harm(labels in prop::collection::vec("[a-z0-9-]{1,12}", 1..6), ending in prop::sample::select(vec!["com", "co.uk", "gov", "k12.il.us", "amazonaws.com", "github.io"])) {
+            let name = format!("{}.{ending}", labels.join("."));
+            prop_assert!(registrable_domain(&name).is_some());
+        }
+    }
+}

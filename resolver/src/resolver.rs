@@ -1,0 +1,139 @@
+//! The resolver: asks every signal, then decides.
+
+use crate::{
+    Asn, Databases, NameAnswer, ResolverError, Verdict,
+    decision::Case,
+    mmdb::Facts,
+    names,
+    rules::Rules,
+    signals::asn::{self, System},
+    verdict::Location,
+};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+/// How a resolver works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Ask reverse DNS at all.
+    pub dns: bool,
+    /// Name servers to ask; empty means the system's.
+    pub nameservers: Vec<SocketAddr>,
+    /// The longest that one address may keep DNS busy, its forward confirmation included.
+    pub ptr_timeout: Duration,
+    /// How many addresses are asked for at once; others wait.
+    pub dns_concurrency: usize,
+    /// How many addresses' names are kept in memory.
+    pub cache_entries: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            dns: true,
+            nameservers: Vec::new(),
+            ptr_timeout: Duration::from_secs(2),
+            dns_concurrency: 256,
+            cache_entries: 200_000,
+        }
+    }
+}
+
+/// Judges addresses. Cheap to clone; every clone shares databases and cache.
+#[derive(Clone)]
+pub struct Resolver {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    databases: Databases,
+    rules: Rules,
+}
+
+impl Resolver {
+    /// Compiles the rules and, with `settings.dns`, sets up the DNS client.
+    ///
+    /// # Errors
+    /// When a rule file is malformed or the DNS client can't start.
+    pub fn new(databases: Databases, _settings: Settings) -> Result<Self, ResolverError> {
+        Ok(Self { inner: Arc::new(Inner { databases, rules: Rules::compile()? }) })
+    }
+
+    /// The data files behind this resolver.
+    #[must_use]
+    pub fn databases(&self) -> &Databases {
+        &self.inner.databases
+    }
+
+    /// What can be said of an address without asking DNS.
+    #[must_use]
+    pub fn local(&self, ip: IpAddr) -> Verdict {
+        self.judge(Some(ip), NameAnswer::NotAsked)
+    }
+
+    /// What can be said of an address, reverse DNS included. Never fails: what DNS does not say in time is marked
+    /// [`NameAnswer::Failed`] and the rest decides.
+    pub async fn resolve(&self, ip: IpAddr) -> Verdict {
+        self.local(ip)
+    }
+
+    /// Judges a host name as if it were the confirmed reverse DNS name of the address, or of an unknown one.
+    #[must_use]
+    pub fn judge_named(&self, ip: Option<IpAddr>, name: &str) -> Verdict {
+        let answer = names::clean(name).map_or(NameAnswer::None, NameAnswer::Confirmed);
+        self.judge(ip, answer)
+    }
+
+    /// Judges an autonomous system by itself. The first call walks the network databases, which takes seconds.
+    #[must_use]
+    pub fn judge_asn(&self, number: u32) -> Verdict {
+        let mut case = Case::default();
+        let known = self.inner.databases.autonomous_system(number);
+        if let Some((name, domain)) = known {
+            asn::judge(System { name, domain }, &self.inner.databases.domain_map, &self.inner.rules, &mut case);
+        }
+        let asn = known.map(|(name, domain)| Asn { number, name: name.to_owned(), domain: domain.to_owned() });
+        verdict(None, case, Location::default(), asn, NameAnswer::NotAsked)
+    }
+
+    fn judge(&self, ip: Option<IpAddr>, name: NameAnswer) -> Verdict {
+        let Inner { databases, rules } = &*self.inner;
+        let ip = ip.map(|ip| ip.to_canonical());
+        let mut case = Case::default();
+        if let Some(evidence) = ip.and_then(|ip| rules.special_purpose.evidence(ip)) {
+            case.add_final(evidence);
+            return verdict(ip, case, Location::default(), None, name);
+        }
+        if let Some(ip) = ip {
+            for found in databases.ranges.iter().filter_map(|table| table.evidence(ip)) {
+                if found.is_final {
+                    case.add_final(found.evidence);
+                } else {
+                    case.add(found.evidence);
+                }
+            }
+        }
+        let facts = ip.map_or_else(Facts::default, |ip| databases.facts(ip));
+        asn::judge(System { name: facts.as_name, domain: facts.as_domain }, &databases.domain_map, rules, &mut case);
+        let asn =
+            facts.asn.map(|number| Asn { number, name: facts.as_name.to_owned(), domain: facts.as_domain.to_owned() });
+        verdict(ip, case, facts.location(), asn, name)
+    }
+}
+
+fn verdict(ip: Option<IpAddr>, case: Case, location: Location, asn: Option<Asn>, ptr: NameAnswer) -> Verdict {
+    let decision = case.decide();
+    Verdict {
+        ip,
+        kind: decision.kind,
+        company: decision.company,
+        location,
+        asn,
+        ptr,
+        is_final: decision.is_final,
+        evidence: decision.evidence,
+    }
+}

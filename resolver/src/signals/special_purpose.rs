@@ -1,0 +1,71 @@
+//! IANA's special-purpose registries: addresses that are not on the public Internet.
+
+use crate::{Evidence, NetworkKind, Source};
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+/// Nothing outweighs a registry.
+const WEIGHT: f32 = 20.0;
+
+/// The registries' networks, few enough to be walked.
+#[derive(Default)]
+pub(crate) struct SpecialPurpose {
+    networks: Vec<(IpNet, String)>,
+}
+
+impl SpecialPurpose {
+    pub(crate) fn add(&mut self, network: IpNet, name: &str, document: &str) {
+        self.networks.push((network, format!("the address is reserved: {name} ({document})")));
+    }
+
+    /// Final evidence when the address is reserved.
+    pub(crate) fn evidence(&self, ip: IpAddr) -> Option<Evidence> {
+        let (_, statement) = self.networks.iter().find(|(network, _)| network.contains(&ip))?;
+        Some(Evidence {
+            source: Source::SpecialPurpose,
+            statement: statement.clone(),
+            kind: Some(NetworkKind::Reserved),
+            weight: WEIGHT,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::Rules;
+
+    #[test]
+    fn reserved_networks_are_known_at_their_edges() {
+        let rules = Rules::compile().unwrap();
+        for (ip, reserved) in [
+            ("9.255.255.255", false),
+            ("10.0.0.0", true),
+            ("10.255.255.255", true),
+            ("11.0.0.0", false),
+            ("100.63.255.255", false),
+            ("100.64.0.0", true),
+            ("127.0.0.1", true),
+            ("169.254.1.1", true),
+            ("172.15.255.255", false),
+            ("172.31.255.255", true),
+            ("192.0.2.1", true),
+            ("192.168.1.1", true),
+            ("198.20.0.0", false),
+            ("203.0.113.9", true),
+            ("224.0.0.1", true),
+            ("255.255.255.255", true),
+            ("8.8.8.8", false),
+            ("::", true),
+            ("::1", true),
+            ("fe80::1", true),
+            ("fd12::1", true),
+            ("2001:db8::1", true),
+            ("3fff:fff::1", true),
+            ("2001:200::1", false),
+            ("2a00:1450::1", false),
+            ("2606:4700::1", false),
+        ] {
+            assert_eq!(rules.special_purpose.evidence(ip.parse().unwrap()).is_some(), reserved, "{ip}");
+        }
+    }
+}

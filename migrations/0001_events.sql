@@ -1,7 +1,7 @@
 -- Base rows: one per event, counted once whatever was retried. The sort and partition keys hold only
 -- what a retry repeats exactly (site, the client's own clock, event id). The first arrival wins: the
 -- version is counted down from the time of receipt, so that a late repeat never changes a stored event.
-CREATE TABLE events
+CREATE TABLE IF NOT EXISTS events
 (
     site LowCardinality(String),
     at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
@@ -51,4 +51,4 @@ CREATE TABLE events
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYear(at)
 ORDER BY (site, at, event_id)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1;

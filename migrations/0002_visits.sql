@@ -1,6 +1,6 @@
 -- Derived from events, rebuilt for the visitors touched. A visit that a rebuild no longer finds gets a
 -- row with is_deleted = 1. The page route is kept in the row, so that reports never read events.
-CREATE TABLE visits
+CREATE TABLE IF NOT EXISTS visits
 (
     site LowCardinality(String),
     started_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
@@ -52,4 +52,4 @@ CREATE TABLE visits
 ENGINE = ReplacingMergeTree(version, is_deleted)
 PARTITION BY toYear(started_at)
 ORDER BY (site, started_at, visit_id)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1;

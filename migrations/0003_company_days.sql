@@ -1,5 +1,5 @@
 -- Derived from visits, rebuilt for the (site, company, day) touched. The day is the site's own local day.
-CREATE TABLE company_days
+CREATE TABLE IF NOT EXISTS company_days
 (
     site LowCardinality(String),
     day Date,
@@ -23,4 +23,4 @@ CREATE TABLE company_days
 ENGINE = ReplacingMergeTree(version, is_deleted)
 PARTITION BY toYear(day)
 ORDER BY (site, day, company_id)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1;

@@ -1,5 +1,5 @@
 -- Control data: small versioned tables, written by one module only. `document` is JSON.
-CREATE TABLE sites
+CREATE TABLE IF NOT EXISTS sites
 (
     id String,
     document String,
@@ -7,9 +7,10 @@ CREATE TABLE sites
     is_deleted UInt8
 )
 ENGINE = ReplacingMergeTree(version, is_deleted)
-ORDER BY id;
+ORDER BY id
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
-CREATE TABLE api_keys
+CREATE TABLE IF NOT EXISTS api_keys
 (
     id UUID,
     document String,
@@ -17,11 +18,12 @@ CREATE TABLE api_keys
     is_deleted UInt8
 )
 ENGINE = ReplacingMergeTree(version, is_deleted)
-ORDER BY id;
+ORDER BY id
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- Random keys of a UTC day under which visitors without an id are hashed; sealed with the master key,
 -- destroyed 48 hours after they were made.
-CREATE TABLE day_keys
+CREATE TABLE IF NOT EXISTS day_keys
 (
     day Date,
     sealed String,
@@ -30,4 +32,5 @@ CREATE TABLE day_keys
 )
 ENGINE = ReplacingMergeTree(version)
 ORDER BY day
-TTL created_at + INTERVAL 48 HOUR;
+TTL created_at + INTERVAL 48 HOUR
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;

@@ -1,0 +1,154 @@
+//! The client and what it connects to.
+
+use super::StoreError;
+use arc_swap::ArcSwap;
+use clickhouse::Client;
+use hyper_util::{
+    client::legacy::{Client as HttpClient, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Below the 3 seconds after which ClickHouse closes an idle connection by default.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The time limit of one call, in either direction.
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Where ClickHouse is and who asks.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// URL of the HTTP interface, such as `http://127.0.0.1:8123`.
+    pub url: String,
+    /// User; empty for the server's default user.
+    pub user: String,
+    /// The user's password; empty for none.
+    pub password: String,
+    /// Database; made by [`Store::migrate`] when missing.
+    pub database: String,
+    /// A header sent with every request, name and value.
+    pub header: Option<(String, String)>,
+}
+
+/// Without password and header value.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("url", &self.url).field("database", &self.database).finish_non_exhaustive()
+    }
+}
+
+/// The store. Clones share connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: Arc<ArcSwap<Client>>,
+}
+
+impl Store {
+    /// A store at these settings. Nothing is sent yet: ClickHouse may be away.
+    #[must_use]
+    pub fn connect(settings: &Settings) -> Self {
+        Self { client: Arc::new(ArcSwap::from_pointee(client(settings))) }
+    }
+
+    /// Turns this store and all its clones to other settings: an embedded server that was started again has another port
+    /// and another secret.
+    pub fn reconnect(&self, settings: &Settings) {
+        self.client.store(Arc::new(client(settings)));
+    }
+
+    /// The client, for queries. Run them through [`Store::in_time`], and take a new one for each.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::clone(&self.client.load())
+    }
+
+    /// Runs a call of the `clickhouse` crate under the store's time limit (120 seconds) and sorts its failure.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn in_time<T>(&self, call: impl Future<Output = clickhouse::error::Result<T>>) -> Result<T, StoreError> {
+        match tokio::time::timeout(CALL_TIMEOUT, call).await {
+            Ok(result) => result.map_err(StoreError::from),
+            Err(_) => Err(StoreError::TimedOut(CALL_TIMEOUT)),
+        }
+    }
+
+    /// Asks the server's version and refuses one that is too old.
+    ///
+    /// # Errors
+    /// [`StoreError::TooOld`], [`StoreError::NoVersion`], or the call's failure.
+    pub async fn version(&self) -> Result<Version, StoreError> {
+        // Asked without a database, because that may not be there yet.
+        let client = self.client().with_database("system");
+        let text: String = self.in_time(client.query_raw("SELECT version()").fetch_one()).await?;
+        let found = text.parse().map_err(|()| StoreError::NoVersion(text.chars().take(80).collect()))?;
+        if found < Version::OLDEST { Err(StoreError::TooOld { found }) } else { Ok(found) }
+    }
+}
+
+/// A ClickHouse version: year and month of its feature release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// The year, two digits.
+    pub year: u16,
+    /// Number within the year.
+    pub number: u16,
+}
+
+impl Version {
+    /// The oldest version that Firmsight works with, a long-term release.
+    pub const OLDEST: Self = Self { year: 24, number: 8 };
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.year, self.number)
+    }
+}
+
+impl FromStr for Version {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.split('.').map(str::parse);
+        match (parts.next(), parts.next()) {
+            (Some(Ok(year)), Some(Ok(number))) => Ok(Self { year, number }),
+            _ => Err(()),
+        }
+    }
+}
+
+fn client(settings: &Settings) -> Client {
+    let mut connector = HttpConnector::new();
+    // Small inserts wait 40 ms for an acknowledgement otherwise.
+    connector.set_nodelay(true);
+    connector.set_keepalive(Some(Duration::from_secs(60)));
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let http = HttpClient::builder(TokioExecutor::new()).pool_idle_timeout(POOL_IDLE_TIMEOUT).build(connector);
+    let mut client = Client::with_http_client(http).with_url(&settings.url).with_database(&settings.database);
+    if !settings.user.is_empty() {
+        client = client.with_user(&settings.user);
+    }
+    if !settings.password.is_empty() {
+        client = client.with_password(&settings.password);
+    }
+    if let Some((name, value)) = &settings.header {
+        client = client.with_header(name, value);
+    }
+    client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_ordered_by_year_and_number() {
+        let version = |text: &str| text.parse::<Version>().unwrap();
+        assert!(version("24.8.1.1") >= Version::OLDEST);
+        assert!(version("24.10") > version("24.9.9"));
+        assert!(version("23.12.1") < Version::OLDEST);
+        assert!("ClickHouse".parse::<Version>().is_err());
+    }
+}

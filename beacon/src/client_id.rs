@@ -111,7 +111,7 @@ mod tests {
 
         #[test]
         fn no_bytes_panic(bytes: alloc::vec::Vec<u8>) {
-            let _ = ClientId::parse(&bytes);
+            drop(ClientId::parse(&bytes));
         }
     }
 

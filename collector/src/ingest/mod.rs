@@ -2,17 +2,33 @@
 //!
 //! [`PublicService`] is a tower service over any HTTP body; the binary drives it with hyper, another
 //! program mounts it (`axum::Router::fallback_service`). What stands between a request and the spool
-//! is a table of named steps, each a pure function of the beacon, the site and what surrounds the
+//! is a table of named [`steps`], each a pure function of the beacon, the site and what surrounds the
 //! request. Nothing here asks DNS, waits for ClickHouse or writes a file but through [`EventSink`].
 //!
 //! Every decoded event ends exactly once: kept in the sink, dropped with a reason, or refused with a
 //! rule; [`crate::counters`] holds the sum. A 2xx is answered only after that end.
 
+pub mod client_address;
+mod cookies;
+pub mod crawler;
+mod opt_out;
+pub mod page_host;
+mod problem;
+pub mod rate_limit;
+mod service;
+pub mod steps;
+mod tracker_files;
+
+pub use service::PublicService;
+pub use tracker_files::File as TrackerFile;
+
 use crate::{
     spool::record::{DropCount, Record},
     time::UnixMillis,
 };
+use bytes::Bytes;
 use firmsight_resolver::NetworkKind;
+use http_body_util::Full;
 use ipnet::IpNet;
 use std::{
     future::Future,
@@ -132,3 +148,6 @@ impl<S: EventSink> EventSink for Arc<S> {
 
 /// Reads the time; the binary passes [`UnixMillis::now`].
 pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
+
+/// A response of the public side.
+pub type Answer = http::Response<Full<Bytes>>;

@@ -1,0 +1,242 @@
+//! The tracker's files, built into the binary: the script with this collector's settings written into
+//! it, and the hashed files beside it.
+
+use super::{Answer, problem::Problem};
+use crate::{
+    site::{ConsentMode, Site, SiteId},
+    snapshot::Snapshot,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+mod embedded {
+    include!(concat!(env!("OUT_DIR"), "/tracker_files.rs"));
+}
+
+/// Where the script holds its settings, quotes included, so that the file is valid JavaScript before.
+const PLACEHOLDER: &str = "\"%FIRMSIGHT%\"";
+const SCRIPT: &str = "lfa.js";
+/// Variants of the script (`?site=`) kept ready.
+const MAX_VARIANTS: usize = 256;
+
+/// A file of the tracker: its name and content.
+pub type File = (&'static str, &'static [u8]);
+
+/// The files that this binary was built with; none without `cargo xtask tracker`.
+pub(super) const EMBEDDED: &[File] = embedded::FILES;
+
+/// A body and its compressed forms, made once.
+#[derive(Debug)]
+struct Prepared {
+    content_type: &'static str,
+    cache_control: &'static str,
+    etag: HeaderValue,
+    plain: Bytes,
+    brotli: OnceLock<Bytes>,
+    gzip: OnceLock<Bytes>,
+}
+
+impl Prepared {
+    fn new(name: &str, cache_control: &'static str, content: Bytes) -> Self {
+        let content_type = if name.ends_with(".wasm") { "application/wasm" } else { "text/javascript; charset=utf-8" };
+        let digest = Sha256::digest(&content);
+        let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        // Weak: the compressed forms share it.
+        let etag = HeaderValue::try_from(format!("W/\"{hash}\"")).unwrap_or(HeaderValue::from_static("W/\"0\""));
+        Self { content_type, cache_control, etag, plain: content, brotli: OnceLock::new(), gzip: OnceLock::new() }
+    }
+
+    fn answer(&self, request: &HeaderMap) -> Answer {
+        let known = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
+        let own = self.etag.to_str().unwrap_or_default().trim_start_matches("W/");
+        let unchanged = known.flat_map(|line| line.split(',')).any(|tag| {
+            let tag = tag.trim();
+            tag == "*" || tag.trim_start_matches("W/") == own
+        });
+        let (encoding, body) = if accepts(request, "br") {
+            (Some("br"), self.brotli.get_or_init(|| compressed(&self.plain, brotli)))
+        } else if accepts(request, "gzip") {
+            (Some("gzip"), self.gzip.get_or_init(|| compressed(&self.plain, gzip)))
+        } else {
+            (None, &self.plain)
+        };
+        let mut answer = Response::new(Full::new(if unchanged { Bytes::new() } else { body.clone() }));
+        let headers = answer.headers_mut();
+        headers.insert(header::ETAG, self.etag.clone());
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(self.cache_control));
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if unchanged {
+            *answer.status_mut() = StatusCode::NOT_MODIFIED;
+            return answer;
+        }
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        if let Some(encoding) = encoding {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        answer
+    }
+}
+
+/// Whether Accept-Encoding names this coding with a quality above 0 (RFC 9110, 12.5.3).
+fn accepts(request: &HeaderMap, coding: &str) -> bool {
+    let lines = request.get_all(header::ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|element| {
+        let (name, parameters) = element.split_once(';').unwrap_or((element, ""));
+        let quality = parameters.trim().strip_prefix("q=").map_or(Ok(1.0), |q| q.trim().parse::<f32>());
+        name.trim().eq_ignore_ascii_case(coding) && quality.is_ok_and(|quality| quality > 0.0)
+    })
+}
+
+fn compressed(plain: &Bytes, compress: fn(&[u8]) -> io::Result<Vec<u8>>) -> Bytes {
+    // Writing to memory can't fail; were it to, an empty body would be worse than a panic is here.
+    compress(plain).map_or_else(|_| Bytes::new(), Bytes::from)
+}
+
+fn brotli(plain: &[u8]) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let parameters = ::brotli::enc::BrotliEncoderParams::default();
+    ::brotli::BrotliCompress(&mut &plain[..], &mut out, &parameters)?;
+    Ok(out)
+}
+
+fn gzip(plain: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(plain)?;
+    encoder.finish()
+}
+
+/// The files under their public paths.
+#[derive(Debug)]
+pub(super) struct TrackerFiles {
+    script: Option<&'static str>,
+    endpoint_path: String,
+    beside: HashMap<String, Prepared>,
+    rendered: Mutex<Rendered>,
+}
+
+#[derive(Debug, Default)]
+struct Rendered {
+    /// The picture from which `whole` was made.
+    whole: Option<(Arc<Snapshot>, Arc<Prepared>)>,
+    /// By the settings' text.
+    by_settings: HashMap<String, Arc<Prepared>>,
+}
+
+impl TrackerFiles {
+    /// `core.<hash>.wasm` becomes `{stem}.<hash>.wasm` beside the script, whose stem is its path without `.js`.
+    #[must_use]
+    pub(super) fn new(files: &[File], script_path: &str, endpoint_path: &str) -> Self {
+        let stem = script_path.strip_suffix(".js").unwrap_or(script_path);
+        let find = |name| files.iter().find(|(own, _)| *own == name).map(|(_, content)| *content);
+        let beside = files.iter().filter(|(name, _)| *name != SCRIPT).map(|(name, content)| {
+            let path = format!("{stem}.{}", name.strip_prefix("core.").unwrap_or(name));
+            const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+            (path, Prepared::new(name, IMMUTABLE, Bytes::from_static(content)))
+        });
+        Self {
+            script: find(SCRIPT).and_then(|content| std::str::from_utf8(content).ok()),
+            endpoint_path: endpoint_path.to_owned(),
+            beside: beside.collect(),
+            rendered: Mutex::default(),
+        }
+    }
+
+    /// Whether a hashed file is served under this path.
+    #[must_use]
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.beside.contains_key(path)
+    }
+
+    /// A hashed file.
+    #[must_use]
+    pub(super) fn beside(&self, path: &str, request: &HeaderMap) -> Option<Answer> {
+        self.beside.get(path).map(|file| file.answer(request))
+    }
+
+    /// The script, with the settings of all sites or of one.
+    ///
+    /// # Errors
+    /// When the binary was built without the tracker, or there is no such site.
+    pub(super) fn script(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        site: Option<&str>,
+        request: &HeaderMap,
+    ) -> Result<Answer, Problem> {
+        let Some(source) = self.script else {
+            let detail = "this binary was built without the tracker: run cargo xtask build";
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "", "no-tracker", detail));
+        };
+        let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match site {
+            Some(id) => {
+                let Some(site) = snapshot.sites.get(id) else {
+                    return Err(Problem::new(StatusCode::NOT_FOUND, "site", "unknown-site", "there is no such site"));
+                };
+                let settings = self.settings(std::iter::once(&**site));
+                rendered.variant(source, settings)
+            }
+            None => match &rendered.whole {
+                Some((from, file)) if Arc::ptr_eq(from, snapshot) => Arc::clone(file),
+                _ => {
+                    let differing = snapshot.sites.values().map(|site| &**site).filter(|site| differs(site));
+                    let file = rendered.variant(source, self.settings(differing));
+                    rendered.whole = Some((Arc::clone(snapshot), Arc::clone(&file)));
+                    file
+                }
+            },
+        };
+        drop(rendered);
+        Ok(file.answer(request))
+    }
+
+    /// `{"endpoint":"/lfa","sites":{"ID":{"consent":"cookieless","identify":true}}}`, sites in order.
+    fn settings<'a>(&self, sites: impl Iterator<Item = &'a Site>) -> String {
+        let mut sites: Vec<(&SiteId, Value)> = sites
+            .map(|site| {
+                let mut own = Map::new();
+                if site.consent != ConsentMode::default() {
+                    own.insert("consent".to_owned(), site.consent.as_str().into());
+                }
+                if site.identify {
+                    own.insert("identify".to_owned(), true.into());
+                }
+                (&site.id, Value::Object(own))
+            })
+            .collect();
+        sites.sort_by_key(|(id, _)| *id);
+        let sites: Map<String, Value> = sites.into_iter().map(|(id, own)| (id.to_string(), own)).collect();
+        json!({ "endpoint": self.endpoint_path, "sites": sites }).to_string()
+    }
+}
+
+/// Whether the tracker has to be told of this site.
+fn differs(site: &Site) -> bool {
+    site.consent != ConsentMode::default() || site.identify
+}
+
+impl Rendered {
+    fn variant(&mut self, source: &str, settings: String) -> Arc<Prepared> {
+        if let Some(file) = self.by_settings.get(&settings) {
+            return Arc::clone(file);
+        }
+        if self.by_settings.len() >= MAX_VARIANTS {
+            self.by_settings.clear();
+        }
+        let content = source.replacen(PLACEHOLDER, &settings, 1);
+        let file = Arc::new(Prepared::new(SCRIPT, "public, max-age=3600", Bytes::from(content)));
+        self.by_settings.insert(settings, Arc::clone(&file));
+        file
+    }
+}

@@ -111,7 +111,9 @@ mod tests {
 
         #[test]
         fn no_bytes_panic(bytes: alloc::vec::Vec<u8>) {
-            drop(ClientId::parse(&bytes));
+            if let Ok(id) = ClientId::parse(&bytes) {
+                prop_assert!(id.created_ms < 10_000_000_000_000);
+            }
         }
     }
 

@@ -1,0 +1,78 @@
+//! Small beacons, sites and verdicts for this room's tests.
+
+use crate::{
+    site::{ConsentMode, Site},
+    spool::record::{ClientAddress, SpooledBeacon, SpooledEvent},
+    time::UnixMillis,
+};
+use beacon::{Consent, EventKind};
+use firmsight_resolver::{Asn, Company, CompanyId, Confidence, Location, NameAnswer, NetworkKind, Source, Verdict};
+use uuid::Uuid;
+
+pub(super) fn site(id: &str) -> Site {
+    Site {
+        id: id.parse().unwrap(),
+        name: "Shop".to_owned(),
+        hosts: vec!["shop.example".to_owned(), "www.shop.example".to_owned()],
+        timezone: "Europe/Berlin".to_owned(),
+        consent: ConsentMode::Required,
+        identify: false,
+        own_networks: Vec::new(),
+    }
+}
+
+/// One pageview, sent and received when it happened.
+pub(super) fn beacon(site: &str, received: i64) -> SpooledBeacon {
+    SpooledBeacon {
+        received: UnixMillis(received),
+        site: site.parse().unwrap(),
+        address: ClientAddress::Ip("192.0.2.1".parse().unwrap()),
+        user_agent: String::new(),
+        language: "de-DE".to_owned(),
+        consent: Consent::Granted,
+        client: None,
+        sent: None,
+        events: vec![event(1, received, EventKind::Pageview)],
+    }
+}
+
+pub(super) fn event(id: u128, at: i64, kind: EventKind) -> SpooledEvent {
+    SpooledEvent {
+        id: Uuid::from_u128(id),
+        at: UnixMillis(at),
+        kind,
+        url: "https://shop.example/".to_owned(),
+        referrer: String::new(),
+        title: "Shop".to_owned(),
+        page: None,
+        visible_ms: 0,
+        scroll: 0,
+        name: String::new(),
+        props: String::new(),
+    }
+}
+
+pub(super) fn verdict(kind: NetworkKind) -> Verdict {
+    Verdict {
+        ip: None,
+        kind,
+        company: None,
+        location: Location { country_code: "DE".to_owned(), region: "Berlin".to_owned(), city: "Berlin".to_owned() },
+        asn: Some(Asn { number: 64_496, name: "Example".to_owned(), domain: String::new() }),
+        ptr: NameAnswer::NotAsked,
+        is_final: false,
+        evidence: Vec::new(),
+    }
+}
+
+pub(super) fn company_verdict(domain: &str) -> Verdict {
+    let company = Company {
+        id: CompanyId::of_domain(domain),
+        name: domain.to_owned(),
+        domain: Some(domain.to_owned()),
+        industry: None,
+        source: Source::Asn,
+        confidence: Confidence::new(0.8),
+    };
+    Verdict { company: Some(company), ..verdict(NetworkKind::Business) }
+}

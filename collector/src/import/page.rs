@@ -199,7 +199,7 @@ pub fn judge(hit: &Hit, site: &Site) -> Judgement {
         _ => return Judgement::Not(NotPage::Url),
     };
     // A log without the column can't tell; with the column, an empty one is a robot's.
-    if hit.user_agent.as_deref().is_some_and(iscrawl::is_crawler) {
+    if hit.user_agent.as_deref().is_some_and(crate::ingest::crawler::is_crawler) {
         return Judgement::Dropped(DropReason::Crawler);
     }
     Judgement::Pageview(url.into())

@@ -23,7 +23,10 @@ pub use service::PublicService;
 pub use tracker_files::File as TrackerFile;
 
 use crate::{
-    spool::record::{DropCount, Record},
+    spool::{
+        AppendError, Spool,
+        record::{DropCount, Record},
+    },
     time::UnixMillis,
 };
 use bytes::Bytes;
@@ -106,21 +109,13 @@ pub trait LocalJudge: Send + Sync + 'static {
     fn judge(&self, address: IpAddr) -> LocalJudgement;
 }
 
-/// Why an event could not be kept.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SinkError {
-    /// There is no room.
-    #[error("the spool is full")]
-    Full,
-    /// It can't be written; the text says why and never holds an address.
-    #[error("the spool can't be written: {0}")]
-    Unavailable(String),
-}
-
 /// Where kept events go: the spool, or memory in tests.
 pub trait EventSink: Send + Sync + 'static {
     /// Returns once the record survives a power cut.
-    fn append(&self, record: &Record) -> impl Future<Output = Result<(), SinkError>> + Send;
+    ///
+    /// # Errors
+    /// The record was not taken.
+    fn append(&self, record: &Record) -> impl Future<Output = Result<(), AppendError>> + Send;
 
     /// Counts that ride with the next frame; never blocks, never fails.
     fn note_drops(&self, drops: DropCount);
@@ -129,11 +124,11 @@ pub trait EventSink: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why it would not.
-    fn check(&self) -> Result<(), SinkError>;
+    fn check(&self) -> Result<(), AppendError>;
 }
 
 impl<S: EventSink> EventSink for Arc<S> {
-    fn append(&self, record: &Record) -> impl Future<Output = Result<(), SinkError>> + Send {
+    fn append(&self, record: &Record) -> impl Future<Output = Result<(), AppendError>> + Send {
         S::append(self, record)
     }
 
@@ -141,8 +136,29 @@ impl<S: EventSink> EventSink for Arc<S> {
         S::note_drops(self, drops);
     }
 
-    fn check(&self) -> Result<(), SinkError> {
+    fn check(&self) -> Result<(), AppendError> {
         S::check(self)
+    }
+}
+
+impl EventSink for Spool {
+    fn append(&self, record: &Record) -> impl Future<Output = Result<(), AppendError>> + Send {
+        Self::append(self, record)
+    }
+
+    fn note_drops(&self, drops: DropCount) {
+        Self::note_drops(self, drops);
+    }
+
+    fn check(&self) -> Result<(), AppendError> {
+        Self::check(self)
+    }
+}
+
+impl LocalJudge for firmsight_resolver::Resolver {
+    fn judge(&self, address: IpAddr) -> LocalJudgement {
+        let verdict = self.local(address);
+        LocalJudgement { kind: verdict.kind, is_final: verdict.is_final }
     }
 }
 

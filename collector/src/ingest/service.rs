@@ -1,7 +1,7 @@
 //! The tower service: routes, bodies, answers. What it decides stands in the other modules.
 
 use super::{
-    Answer, Clock, EventSink, LocalJudge, Peer, Settings, SinkError,
+    Answer, Clock, EventSink, LocalJudge, Peer, Settings,
     client_address::{ProxyTrust, is_unnamed_proxy},
     cookies::{self, Scope},
     crawler::MAX_USER_AGENT_BYTES,
@@ -16,7 +16,10 @@ use crate::{
     counters::{Counters, DropReason, RejectRule},
     site::{ConsentMode, Site, SiteId},
     snapshot::{SharedSnapshot, Snapshot},
-    spool::record::{ClientAddress, DropCount, Record, SpooledBeacon, SpooledEvent},
+    spool::{
+        AppendError,
+        record::{ClientAddress, DropCount, Record, SpooledBeacon, SpooledEvent},
+    },
     time::UnixMillis,
 };
 use beacon::{Beacon, Consent, EventKind, MAX_BODY_BYTES};
@@ -93,7 +96,7 @@ impl<S: EventSink> PublicService<S> {
         settings: Settings,
         snapshot: SharedSnapshot,
         counters: Arc<Counters>,
-        sink: Arc<S>,
+        sink: S,
         judge: Arc<dyn LocalJudge>,
         clock: Clock,
     ) -> Self {
@@ -107,7 +110,7 @@ impl<S: EventSink> PublicService<S> {
         files: &[tracker_files::File],
         snapshot: SharedSnapshot,
         counters: Arc<Counters>,
-        sink: Arc<S>,
+        sink: S,
         judge: Arc<dyn LocalJudge>,
         clock: Clock,
     ) -> Self {
@@ -122,7 +125,7 @@ impl<S: EventSink> PublicService<S> {
             settings,
             snapshot,
             counters,
-            sink,
+            sink: Arc::new(sink),
             judge,
             clock,
         };
@@ -386,7 +389,8 @@ impl<S: EventSink> Inner<S> {
         });
         let appended = appended.await.unwrap_or_else(|error| {
             self.counters.reject(RejectRule::SpoolUnavailable, events);
-            Err(SinkError::Unavailable(if error.is_panic() { "the spool failed" } else { "shutting down" }.to_owned()))
+            tracing::error!(%error, "an append to the spool did not end");
+            Err(AppendError::Closed)
         });
         match appended {
             Ok(()) => answer,

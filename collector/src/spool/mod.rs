@@ -544,6 +544,24 @@ impl Spool {
         }
     }
 
+    /// Whether a record of usual size would be taken now; what a readiness probe asks.
+    ///
+    /// # Errors
+    /// Why it would not.
+    pub fn check(&self) -> Result<(), AppendError> {
+        let state = self.0.0.lock();
+        let on_disk = state.closed_bytes + state.active_bytes + state.queued_bytes;
+        if state.closing {
+            Err(AppendError::Closed)
+        } else if state.queued_bytes >= MAX_QUEUED_BYTES || on_disk >= self.0.0.settings.max_bytes {
+            Err(AppendError::Full)
+        } else if let Some(error) = &state.last_error {
+            Err(AppendError::Io(Arc::new(io::Error::other(error.clone()))))
+        } else {
+            Ok(())
+        }
+    }
+
     /// The spool's numbers now.
     #[must_use]
     pub fn status(&self) -> Status {

@@ -7,6 +7,7 @@ use core::fmt;
 const PREFIX: &[u8] = b"LF1.1.";
 const HEX_DIGITS: usize = 16;
 const TIME_DIGITS: usize = 13;
+const TIME_START: usize = HEX_DIGITS + 1;
 const LENGTH: usize = PREFIX.len() + HEX_DIGITS + 1 + TIME_DIGITS;
 
 /// A visitor's client id: 64 random bits and the time it was made.
@@ -52,7 +53,7 @@ impl ClientId {
             match position - PREFIX.len() {
                 0..HEX_DIGITS if digit < 16 => random = random << 4 | u64::from(digit),
                 HEX_DIGITS if digit == 16 => {}
-                HEX_DIGITS.. if digit < 10 => created_ms = created_ms * 10 + u64::from(digit),
+                TIME_START.. if digit < 10 => created_ms = created_ms * 10 + u64::from(digit),
                 _ => return Err(ClientIdError),
             }
         }

@@ -11,8 +11,8 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use core::fmt;
-use serde::Deserialize;
+use core::{fmt, marker::PhantomData};
+use serde::{Deserialize, de::value::MapAccessDeserializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -94,7 +94,7 @@ impl<'a> Beacon<'a> {
         }
         let text = core::str::from_utf8(body)
             .map_err(|error| whole("utf-8", format!("the body is not UTF-8 at byte {}", error.valid_up_to())))?;
-        let wire: WireBeacon<'a> = serde_json::from_str(text).map_err(|error| locate(text, &error))?;
+        let Object(wire): Object<WireBeacon<'a>> = serde_json::from_str(text).map_err(|error| locate(text, &error))?;
         wire.check()
     }
 }
@@ -103,7 +103,7 @@ impl<'a> Beacon<'a> {
 fn locate(text: &str, error: &serde_json::Error) -> Refusal {
     let rule = if error.is_data() { "type" } else { "json" };
     let mut tracked = serde_json::Deserializer::from_str(text);
-    let path = serde_path_to_error::deserialize::<_, WireBeacon<'_>>(&mut tracked)
+    let path = serde_path_to_error::deserialize::<_, Object<WireBeacon<'_>>>(&mut tracked)
         .map_or_else(|error| error.path().to_string(), |_| String::new());
     let field = if path == "." || path == "?" { String::new() } else { path };
     Refusal { field: field.chars().take(120).collect(), rule, detail: error.to_string().chars().take(200).collect() }
@@ -135,6 +135,27 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
+/// A JSON object; a derived struct by itself would be read from a list of its values too.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Visitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Visitor(PhantomData))
+    }
+}
+
 #[derive(Deserialize)]
 struct WireBeacon<'a> {
     v: Option<u64>,
@@ -146,7 +167,7 @@ struct WireBeacon<'a> {
     #[serde(borrow)]
     client: Option<Text<'a>>,
     #[serde(borrow)]
-    events: Option<Vec<WireEvent<'a>>>,
+    events: Option<Vec<Object<WireEvent<'a>>>>,
 }
 
 #[derive(Deserialize)]
@@ -193,7 +214,7 @@ impl<'a> WireBeacon<'a> {
     fn check(self) -> Result<Beacon<'a>, Refusal> {
         let top = |Broken { field, rule, detail }| Refusal { field: field.to_owned(), rule, detail };
         let (mut beacon, events) = self.check_head().map_err(top)?;
-        for (index, event) in events.into_iter().enumerate() {
+        for (index, Object(event)) in events.into_iter().enumerate() {
             let event = event.check().and_then(|event| {
                 let repeated = beacon.events.iter().any(|earlier| earlier.id == event.id);
                 if repeated { broken("id", "duplicate-id", "an event id stands once in a beacon") } else { Ok(event) }
@@ -204,10 +225,14 @@ impl<'a> WireBeacon<'a> {
                 detail,
             })?);
         }
+        if beacon.client.is_none() && beacon.events.iter().any(|event| event.kind == EventKind::Forget) {
+            let detail = "a forget needs the client id that is to be forgotten".to_owned();
+            return Err(Refusal { field: "client".to_owned(), rule: "required", detail });
+        }
         Ok(beacon)
     }
 
-    fn check_head(self) -> Checked<(Beacon<'a>, Vec<WireEvent<'a>>)> {
+    fn check_head(self) -> Checked<(Beacon<'a>, Vec<Object<WireEvent<'a>>>)> {
         if required("v", self.v)? != u64::from(crate::VERSION) {
             return broken("v", "version", format!("this collector reads version {}", crate::VERSION));
         }

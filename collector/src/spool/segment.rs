@@ -32,7 +32,7 @@ const CONTEXT_BYTES: usize = ID_AT + size_of::<Uuid>();
 pub(super) const SEALED_KEY: Range<usize> = CONTEXT_BYTES..CONTEXT_BYTES + KEY_BYTES + SEAL_BYTES;
 pub(super) const HEADER_BYTES: usize = SEALED_KEY.end;
 
-const MARK: [u8; 4] = [0xf5, b'F', b'R', b'M'];
+pub(super) const MARK: [u8; 4] = [0xf5, b'F', b'R', b'M'];
 const FRAME_HEADER_BYTES: usize = MARK.len() + 4 + 4;
 const LAST: u32 = 1 << 31;
 /// What a frame adds to its batch, in bytes.

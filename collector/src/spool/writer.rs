@@ -140,9 +140,10 @@ impl Writer {
     /// Cuts a segment back to its last good frame. What can't be cut is never read by this process, and what a later one
     /// may find in it was refused, so its sender repeats it under the same event ids.
     fn take_back(&self, mut active: ActiveSegment) -> Option<ClosedSegment> {
+        let cut = active.file.truncate(active.bytes);
         let outcome = match active.frames {
             0 => self.files.remove(&active.path),
-            _ => active.file.truncate(active.bytes).and_then(|()| self.sync_segment(&mut active)),
+            _ => cut.and_then(|()| self.sync_segment(&mut active)),
         };
         if let Err(error) = outcome {
             tracing::warn!(file = %active.path.display(), %error, "a frame that failed could not be taken back");

@@ -1,0 +1,187 @@
+// The shell of the tracker: finds its script tag, tells the core what happens on the page, takes readings when the
+// core asks for them and performs the effects it answers with. What may be read, stored or sent is decided in the
+// core; ../src/lib.rs describes the texts between the two.
+//
+// The collector replaces the string at the end by {endpoint, sites: {ID: {consent, identify}}} when it serves this
+// file; "%CORE%" is replaced by `cargo xtask tracker`.
+((served) => {
+  const page = window;
+  const before = page.lfa || {};
+  if (before.q && before.q.here) return; // Included twice counts once.
+  const quietly = (action) => {
+    try {
+      return action();
+    } catch {}
+  };
+
+  // Calls wait in the queue until the core has arrived; later calls go through the same `push`.
+  const queue = before.q || [];
+  queue.here = 1;
+  const lfa = (page.lfa = (...call) => {
+    queue.push(call);
+  });
+  lfa.q = queue;
+
+  const current = document.currentScript;
+  const script =
+    current && current.src
+      ? current
+      : [...document.scripts].find((other) => other.src && (other.dataset.site || /[?&]site=|\/lfa\.js/.test(other.src)));
+  if (!script) return;
+  const tag = script.dataset;
+  const source = new URL(script.src);
+
+  const FIELD = "\x1f";
+  const PART = "\x1e";
+  const DAY = 864e5;
+  const clean = (value) => (value == null ? "" : String(value).replace(/[\x1e\x1f]/g, " "));
+
+  let core;
+  let endpoint;
+  let state = "";
+
+  // In the order of environment::Reading; the core says when one may be taken.
+  const readings = [
+    () => document.cookie,
+    () => {
+      const days = (Date.parse(localStorage._lfa_expiry) - Date.now()) / DAY;
+      return isNaN(days) ? "" : Math.floor(days);
+    },
+    () => location.href,
+    () => [document.referrer, document.title, document.hidden ? "" : 1].map(clean).join(PART),
+    (domains) =>
+      domains.split(" ").find((domain) => {
+        const probe = "_lfa_test_cookie_stored=1;path=/;samesite=lax;domain=" + domain;
+        document.cookie = probe;
+        const stored = /_lfa_test_cookie_stored/.test(document.cookie);
+        document.cookie = probe + ";max-age=0";
+        return stored;
+      }),
+  ];
+
+  const send = (body, credentials) =>
+    fetch(endpoint, { method: "POST", body, keepalive: true, mode: "no-cors", credentials }).catch(() => {});
+
+  // By the letters of effects.rs.
+  const effects = {
+    c: (cookie) => (document.cookie = cookie),
+    e: (days) =>
+      days
+        ? localStorage.setItem("_lfa_expiry", new Date(Date.now() + days * DAY).toISOString())
+        : localStorage.removeItem("_lfa_expiry"),
+    b: (body) => quietly(() => navigator.sendBeacon(endpoint, body)) || send(body, "include"),
+    a: (body) => send(body, "omit"),
+    t: (delay) => setTimeout(tell, delay, "flush"),
+    w: () =>
+      ["click", "auxclick"].map((type) =>
+        addEventListener(
+          type,
+          (event) => {
+            const link = event.button < 2 && event.target.closest && event.target.closest("a[href]");
+            if (link) tell("click", link.href);
+          },
+          true,
+        ),
+      ),
+  };
+
+  const encoder = new TextEncoder();
+  const decoder = new TextDecoder();
+  const run = (fields) => {
+    const input = encoder.encode(fields.join(FIELD));
+    const at = core.reserve(input.length);
+    new Uint8Array(core.memory.buffer).set(input, at);
+    const output = core.run(input.length);
+    return decoder.decode(new Uint8Array(core.memory.buffer, output, core.length())).split(FIELD);
+  };
+
+  const tell = (happened, ...given) =>
+    quietly(() => {
+      const random = crypto.getRandomValues(new Uint8Array(40));
+      const known = [happened, Date.now(), [...random].map((byte) => (byte + 256).toString(16).slice(1)).join("")];
+      const taken = readings.map(() => "");
+      for (;;) {
+        const [next, ...answers] = run([state, ...known, ...taken, ...given.map(clean)]);
+        if (next) {
+          state = next;
+          for (const answer of answers) quietly(() => effects[answer[0]](answer.slice(1)));
+          return;
+        }
+        const which = answers[0][0];
+        const value = quietly(() => readings[which](answers[0].slice(1)));
+        taken[which] = "=" + (value == null ? "" : value);
+      }
+    });
+
+  const start = (options) => {
+    const site = options.site || tag.site || source.searchParams.get("site");
+    const rules = (served.sites || {})[site] || {};
+    const path = options.endpoint || tag.endpoint || served.endpoint || "/lfa";
+    endpoint = endpoint || new URL(path, source).href;
+    tell(
+      "start",
+      site,
+      rules.consent,
+      tag.consent || options.consent,
+      +!!navigator.globalPrivacyControl,
+      +!!rules.identify,
+      +("consentRemember" in tag || !!options.remember),
+    );
+  };
+
+  const calls = {
+    init: start,
+    consent: (choice, by) => tell("consent", choice, by),
+    pageview: (seen = {}) => tell("pageview", seen.url, seen.title),
+    event: (name, props) => tell("event", name, JSON.stringify(props)),
+    identify: ({ email, first_name, last_name }) => tell("identify", JSON.stringify({ email, first_name, last_name })),
+    forget: () => tell("forget"),
+  };
+  const perform = ([name, ...given]) => quietly(() => calls[name](...given));
+
+  const begin = () => {
+    // What the person chose already comes first, so that nothing is sent that the choice forbids.
+    const waiting = queue.splice(0);
+    const chosen = (call) => call[0] == "consent";
+    queue.push = perform;
+    waiting.filter(chosen).forEach(perform);
+    start({});
+    waiting.filter((call) => !chosen(call)).forEach(perform);
+
+    // Calls of one task are one navigation: routers replace and push in one go, and set the title after that.
+    let navigated;
+    const changed = (how) => {
+      if (!navigated)
+        setTimeout(() => {
+          tell("navigate", navigated);
+          navigated = "";
+        });
+      if (navigated != "push") navigated = how;
+    };
+    for (const how of ["push", "replace"]) {
+      const original = history[how + "State"];
+      history[how + "State"] = function (...given) {
+        const result = original.apply(this, given);
+        changed(how);
+        return result;
+      };
+    }
+    addEventListener("popstate", () => changed("push"));
+    addEventListener("visibilitychange", () => tell(document.hidden ? "hidden" : "visible"), true);
+    addEventListener("pagehide", () => tell("hidden"));
+    addEventListener("pageshow", (event) => event.persisted && tell("restored"));
+  };
+
+  const stem = source.origin + source.pathname.replace(/\.js$/, "") + ".%CORE%.";
+  fetch(stem + "wasm")
+    .then((response) => response.arrayBuffer())
+    .then((bytes) => WebAssembly.instantiate(bytes))
+    .then((wasm) => wasm.instance.exports)
+    .catch(() => import(stem + "js"))
+    .then((exports) => {
+      core = exports;
+      if (document.prerendering) document.addEventListener("prerenderingchange", begin, { once: true });
+      else begin();
+    })
+    .catch(() => {});
+})("%FIRMSIGHT%");

@@ -1,0 +1,36 @@
+//! What the shell shall do. One letter says what, the rest of the field with what.
+
+use crate::{FIELD, bytes::push_byte, bytes::push_number};
+use alloc::vec::Vec;
+
+/// Assign the rest to `document.cookie`.
+pub const COOKIE: u8 = b'c';
+/// Store the day that is so many days ahead as `_lfa_expiry` in the local storage; an empty rest removes it.
+pub const EXPIRY: u8 = b'e';
+/// Send the rest to the collector; the browser may attach the collector's cookies.
+pub const BEACON: u8 = b'b';
+/// Send the rest to the collector without any cookie: there is no consent to an id.
+pub const ANONYMOUS_BEACON: u8 = b'a';
+/// Call with the event `flush` after so many milliseconds.
+pub const TIMER: u8 = b't';
+/// From now on, report clicks on links.
+pub const WATCH: u8 = b'w';
+
+/// Collects effects in their wire form.
+#[derive(Default)]
+pub(crate) struct Effects {
+    pub(crate) text: Vec<u8>,
+}
+
+impl Effects {
+    /// Begins an effect; what it takes is pushed to what this returns.
+    pub(crate) fn begin(&mut self, effect: u8) -> &mut Vec<u8> {
+        push_byte(&mut self.text, FIELD);
+        push_byte(&mut self.text, effect);
+        &mut self.text
+    }
+
+    pub(crate) fn with_number(&mut self, effect: u8, number: u32) {
+        push_number(self.begin(effect), number);
+    }
+}

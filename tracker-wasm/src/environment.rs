@@ -1,0 +1,100 @@
+//! What the shell hands in: always a clock reading and randomness; readings of the page only once asked for.
+
+use crate::{
+    PART,
+    bytes::{Fields, number},
+    page,
+};
+
+/// Something of the page that may be read only with leave. When a step returns it as an error, it waits for it: the
+/// shell takes the reading and calls again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// `document.cookie`
+    Cookies = 0,
+    /// Whole days until `_lfa_expiry` of the local storage; empty when there is none.
+    Expiry = 1,
+    /// `location.href`
+    Address = 2,
+    /// Referrer, title, and `1` when the page is visible.
+    Page = 3,
+    /// The first domain of a list, which comes with the request, that a cookie can be set for; empty when none can.
+    Domain = 4,
+}
+
+/// How many kinds of [`Reading`] there are.
+pub(crate) const READINGS: usize = 5;
+
+/// One call's surroundings.
+pub(crate) struct Environment<'a> {
+    /// Unix milliseconds, as text.
+    pub(crate) now: &'a [u8],
+    /// Unused hexadecimal digits.
+    randomness: &'a [u8],
+    readings: [&'a [u8]; READINGS],
+}
+
+/// What [`Reading::Page`] holds.
+pub(crate) struct PageReading<'a> {
+    pub(crate) referrer: &'a [u8],
+    pub(crate) title: &'a [u8],
+    pub(crate) visible: bool,
+}
+
+impl<'a> Environment<'a> {
+    pub(crate) fn take_from(fields: &mut Fields<'a>) -> Self {
+        let mut environment = Self { now: fields.field(), randomness: fields.field(), readings: [b""; READINGS] };
+        fields.fill(&mut environment.readings);
+        environment
+    }
+
+    /// Takes the next hexadecimal digits of the randomness. The shell hands over more than any call uses.
+    pub(crate) fn random(&mut self, digits: usize) -> &'a [u8] {
+        let (taken, rest) = self.randomness.split_at_checked(digits).unwrap_or_default();
+        self.randomness = rest;
+        taken
+    }
+
+    #[inline(never)]
+    fn reading(&self, reading: Reading) -> Result<&'a [u8], Reading> {
+        match self.readings.get(reading as usize) {
+            Some([b'=', value @ ..]) => Ok(value),
+            _ => Err(reading),
+        }
+    }
+
+    pub(crate) fn cookies(&self) -> Result<&'a [u8], Reading> {
+        self.reading(Reading::Cookies)
+    }
+
+    /// Whole days until the client id expires: 0 when it has, none when that isn't known.
+    pub(crate) fn days_left(&self) -> Result<Option<u32>, Reading> {
+        Ok(match self.reading(Reading::Expiry)? {
+            b"" => None,
+            [b'-', ..] => Some(0),
+            days => Some(number(days)),
+        })
+    }
+
+    pub(crate) fn address(&self) -> Result<&'a [u8], Reading> {
+        self.reading(Reading::Address)
+    }
+
+    pub(crate) fn page(&self) -> Result<PageReading<'a>, Reading> {
+        let mut parts = Fields::new(self.reading(Reading::Page)?, PART);
+        Ok(PageReading { referrer: parts.field(), title: parts.field(), visible: !parts.field().is_empty() })
+    }
+
+    /// The widest domain that cookies can be set for, of those that the page's host belongs to.
+    pub(crate) fn domain(&self) -> Result<&'a [u8], Reading> {
+        if page::domains(self.address()?).is_empty() { Ok(b"") } else { self.reading(Reading::Domain) }
+    }
+
+    /// What the shell must know to take the reading.
+    pub(crate) fn detail(&self, reading: Reading) -> &'a [u8] {
+        match (reading, self.address()) {
+            (Reading::Domain, Ok(address)) => page::domains(address),
+            _ => b"",
+        }
+    }
+}

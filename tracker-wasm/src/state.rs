@@ -1,0 +1,168 @@
+//! What the core remembers between two calls, as text that the shell keeps for it. It lives as long as the page and
+//! is stored nowhere.
+//!
+//! Texts and numbers are kept in arrays, since reading and writing named fields one by one would be a quarter of the
+//! tracker's size.
+
+use crate::{
+    PART,
+    bytes::{Fields, number, push, push_byte, push_number},
+    consent::{Choice, Mode, Permission, permission},
+};
+use alloc::vec::Vec;
+use core::ops::{Index, IndexMut};
+
+/// Names of the remembered texts; all are empty at first.
+#[derive(Clone, Copy)]
+pub(crate) enum Text {
+    /// Empty until the tracker was started.
+    Site,
+    /// The client id, once it may be read.
+    Client,
+    /// The domain that cookies are stored for, once that was tried; empty for this host alone.
+    Domain,
+    /// When the page that waits for consent was opened, Unix milliseconds.
+    Opened,
+    /// The id of the running pageview; empty when there is none.
+    Page,
+    /// The running pageview's address.
+    Url,
+    /// Since when the page is visible, Unix milliseconds; empty when it is hidden.
+    VisibleSince,
+    /// Events to be sent, as JSON, separated by commas.
+    Queue,
+}
+
+/// Names of the remembered numbers; all are 0 at first.
+#[derive(Clone, Copy)]
+pub(crate) enum Number {
+    /// How many events are in the queue.
+    Queued,
+    /// How long the page was visible before `VisibleSince`, in milliseconds.
+    VisibleMs,
+    /// What of it the collector knows.
+    ReportedMs,
+    /// See [`State::mode`].
+    Mode,
+    /// See [`State::choice`].
+    Choice,
+    /// 1: the browser sends the Global Privacy Control signal.
+    Objects,
+    /// 1: the site's owner allows `identify`.
+    Identify,
+    /// 1: clicks are reported.
+    Watching,
+    /// 1: `Domain` was tried.
+    Tried,
+}
+
+const TEXTS: usize = Text::Queue as usize + 1;
+const NUMBERS: usize = Number::Tried as usize + 1;
+
+pub(crate) struct State<'a> {
+    texts: [&'a [u8]; TEXTS],
+    numbers: [u32; NUMBERS],
+}
+
+impl<'a> State<'a> {
+    pub(crate) fn read(text: &'a [u8]) -> Self {
+        let mut parts = Fields::new(text, PART);
+        let mut state = Self { texts: [b""; TEXTS], numbers: [0; NUMBERS] };
+        parts.fill(&mut state.texts);
+        for place in &mut state.numbers {
+            *place = number(parts.field());
+        }
+        state
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        for text in self.texts {
+            push(out, text);
+            push_byte(out, PART);
+        }
+        for number in self.numbers {
+            push_number(out, number);
+            push_byte(out, PART);
+        }
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        Mode::from_number(self[Number::Mode])
+    }
+
+    pub(crate) fn choice(&self) -> Choice {
+        Choice::from_number(self[Number::Choice])
+    }
+
+    pub(crate) fn choose(&mut self, choice: Choice) {
+        self[Number::Choice] = choice as u32;
+    }
+
+    #[inline(never)]
+    pub(crate) fn permission(&self) -> Permission {
+        if self[Text::Site].is_empty() {
+            Permission::Nothing
+        } else {
+            permission(self.mode(), self.choice(), self[Number::Objects] == 1)
+        }
+    }
+}
+
+impl<'a> Index<Text> for State<'a> {
+    type Output = &'a [u8];
+
+    fn index(&self, text: Text) -> &&'a [u8] {
+        &self.texts[text as usize]
+    }
+}
+
+impl IndexMut<Text> for State<'_> {
+    fn index_mut(&mut self, text: Text) -> &mut Self::Output {
+        &mut self.texts[text as usize]
+    }
+}
+
+impl Index<Number> for State<'_> {
+    type Output = u32;
+
+    fn index(&self, number: Number) -> &u32 {
+        &self.numbers[number as usize]
+    }
+}
+
+impl IndexMut<Number> for State<'_> {
+    fn index_mut(&mut self, number: Number) -> &mut u32 {
+        &mut self.numbers[number as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for choice in [Choice::Unknown, Choice::Granted, Choice::Denied, Choice::Withdrawn] {
+            for mode in [Mode::NotRequired, Mode::Cookieless, Mode::Required] {
+                let mut state = State::read(b"");
+                state.choose(choice);
+                state[Number::Mode] = mode as u32;
+                state[Text::Site] = b"shop";
+                state[Text::Queue] = b"{}";
+                state[Number::Queued] = 7;
+                let mut text = vec![];
+                state.write(&mut text);
+                let read = State::read(&text);
+                assert_eq!((read.choice(), read.mode()), (choice, mode));
+                assert_eq!((read.texts, read.numbers), (state.texts, state.numbers));
+            }
+        }
+    }
+
+    #[test]
+    fn at_first_nothing_is_known_and_nothing_permitted() {
+        let state = State::read(b"");
+        assert_eq!((state.choice(), state.permission()), (Choice::Unknown, Permission::Nothing));
+    }
+}

@@ -1,0 +1,433 @@
+//! What happens on a page, and what follows from it.
+
+use crate::{
+    FIELD,
+    bytes::{Fields, number, position, push, push_byte, push_json, push_number, shorten},
+    consent::{Choice, Mode, Permission, Said},
+    cookies,
+    effects::{self, Effects},
+    environment::{Environment, Reading},
+    event::{self, Event},
+    page,
+    state::{
+        Number::{self, Identify, Objects, Queued, ReportedMs, Tried, VisibleMs, Watching},
+        State,
+        Text::{Client, Domain, Opened, Page, Queue, Site, Url, VisibleSince},
+    },
+};
+use alloc::vec::Vec;
+use beacon::EventKind;
+
+/// How long events wait for others, so that they travel together; hiding the page sends them at once.
+const GATHER_MS: u32 = 1000;
+/// Room in a beacon beside its events: version, site, consent, clock, client.
+const ENVELOPE_BYTES: usize = 512;
+
+/// What happens on a page, by its position; the shell uses the words.
+const HAPPENINGS: &[u8] = b"start consent forget pageview navigate restored visible hidden flush click event identify";
+
+/// The whole tracker; see the crate's documentation for the form of input and output.
+///
+/// The memory of one call is taken back as a whole before the next one, so what is made on the way is leaked.
+#[must_use]
+pub fn run(input: &[u8]) -> Vec<u8> {
+    let mut fields = Fields::new(input, FIELD);
+    let state = State::read(fields.field());
+    let happened = fields.field();
+    let environment = Environment::take_from(&mut fields);
+    let mut arguments = [&b""[..]; 6];
+    fields.fill(&mut arguments);
+    let mut tracker = Tracker { state, environment, effects: Effects::default() };
+    let mut out = Vec::new();
+    match tracker.handle(position(HAPPENINGS, happened), arguments) {
+        Ok(()) => {
+            tracker.state.write(&mut out);
+            push(&mut out, &tracker.effects.text);
+        }
+        Err(need) => {
+            push_byte(&mut out, FIELD);
+            push_number(&mut out, need as u32);
+            push(&mut out, tracker.environment.detail(need));
+        }
+    }
+    out
+}
+
+struct Tracker<'a> {
+    state: State<'a>,
+    environment: Environment<'a>,
+    effects: Effects,
+}
+
+/// A step that may have to wait for a reading; it is then done again from the beginning.
+type Step = Result<(), Reading>;
+
+impl<'a> Tracker<'a> {
+    fn handle(&mut self, happened: u8, arguments: [&'a [u8]; 6]) -> Step {
+        let [first, second, third, objects, identify, remember] = arguments;
+        match happened {
+            0 => {
+                if first.is_empty() || !self.state[Site].is_empty() {
+                    return Ok(());
+                }
+                self.state[Site] = first;
+                self.state[Number::Mode] = Mode::of(second, third) as u32;
+                self.state[Objects] = (objects == b"1").into();
+                self.state[Identify] = (identify == b"1").into();
+                return self.start(remember == b"1");
+            }
+            1 => match position(b"granted denied", first) {
+                0 => return self.granted(),
+                1 => return self.denied(second != b"manager"),
+                _ => {}
+            },
+            2 => return self.forget(),
+            3 => return self.seen(first, second),
+            4 => return self.navigated(first == b"replace"),
+            5 => return self.restored(),
+            6 if self.state[VisibleSince].is_empty() => self.state[VisibleSince] = self.environment.now,
+            7 => {
+                self.pause();
+                self.report_visible_time();
+                self.flush();
+            }
+            8 => self.flush(),
+            9 => self.clicked(first),
+            10 if !first.is_empty() => self.happened(EventKind::Custom, first, second),
+            11 if self.state[Identify] == 1 && self.state.choice() == Choice::Granted => {
+                self.happened(EventKind::Identify, b"", first);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, remember: bool) -> Step {
+        self.state[Opened] = self.environment.now;
+        // Where nothing may be done before a grant, not even the remembered choice is looked up, unless the page
+        // asked for that: consent managers say it again on each page.
+        if self.state.choice() == Choice::Unknown && (remember || self.state.mode() != Mode::Required) {
+            self.state.choose(cookies::consent(self.environment.cookies()?));
+        }
+        self.begin(self.state[Opened])
+    }
+
+    /// Takes up what is permitted now: the visitor's id, and the page if none is running.
+    fn begin(&mut self, at: &[u8]) -> Step {
+        match self.state.permission() {
+            Permission::Nothing => return Ok(()),
+            Permission::Anonymous => {}
+            Permission::Stored => self.know_client()?,
+        }
+        if self.state[Page].is_empty() { self.arrive(at, b"", b"") } else { Ok(()) }
+    }
+
+    fn granted(&mut self) -> Step {
+        let before = self.state.choice();
+        if before == Choice::Granted {
+            return Ok(());
+        }
+        self.state.choose(before.after(Said::Granted, self.state.permission()));
+        self.store(cookies::CONSENT, b"true")?;
+        // The page that waited is counted from when it was opened; after a refusal, only from now on.
+        let at = if before == Choice::Unknown { self.state[Opened] } else { self.environment.now };
+        self.begin(at)
+    }
+
+    fn denied(&mut self, by_page: bool) -> Step {
+        let before = self.state.permission();
+        self.state.choose(self.state.choice().after(Said::Denied, before));
+        if before == Permission::Stored {
+            self.tell_to_forget()?;
+            self.remove(cookies::CONSENT)?;
+        }
+        if before == Permission::Stored || by_page {
+            self.remove_client()?;
+        }
+        self.stop();
+        // A consent manager keeps the refusal itself.
+        if by_page { self.store(cookies::CONSENT, b"false") } else { Ok(()) }
+    }
+
+    fn forget(&mut self) -> Step {
+        // The person asks for exactly this, so the id is read even where nothing else may be.
+        let cookies = self.environment.cookies()?;
+        if self.state[Client].is_empty() {
+            self.state[Client] = cookies::client(cookies);
+        }
+        self.tell_to_forget()?;
+        self.remove_client()?;
+        if cookies::consent(cookies) != Choice::Denied {
+            self.remove(cookies::CONSENT)?;
+        }
+        self.state.choose(self.state.choice().after(Said::Forget, self.state.permission()));
+        self.stop();
+        Ok(())
+    }
+
+    /// Nothing is known, running or waiting from here on.
+    fn stop(&mut self) {
+        let state = &mut self.state;
+        state[Client] = b"";
+        state[Page] = b"";
+        state[Queue] = b"";
+        state[Queued] = 0;
+        state[Opened] = self.environment.now;
+    }
+
+    /// The page calls it a pageview, whatever the address.
+    fn seen(&mut self, url: &[u8], title: &[u8]) -> Step {
+        if self.state.permission() == Permission::Nothing {
+            self.state[Opened] = self.environment.now;
+            return Ok(());
+        }
+        self.pause();
+        self.report_visible_time();
+        self.arrive(self.environment.now, url, title)
+    }
+
+    /// The address may have changed without a new document.
+    fn navigated(&mut self, replaced: bool) -> Step {
+        if self.state.permission() == Permission::Nothing {
+            self.state[Opened] = self.environment.now;
+            return Ok(());
+        }
+        let Some(url) = page::clean(self.environment.address()?) else {
+            return Ok(());
+        };
+        let before = self.state[Url];
+        if before == url {
+            return Ok(());
+        }
+        // Routers replace the address to redirect, but filters and search fields replace its query while one types.
+        if replaced && page::without_query(before) == page::without_query(url) {
+            self.state[Url] = url;
+            return Ok(());
+        }
+        self.seen(b"", b"")
+    }
+
+    /// The document came back out of the back/forward cache: a new pageview, under what holds now.
+    fn restored(&mut self) -> Step {
+        self.state[Opened] = self.environment.now;
+        if self.state.permission() == Permission::Nothing {
+            return Ok(());
+        }
+        // The choice may have been changed on another page meanwhile.
+        let remembered = cookies::consent(self.environment.cookies()?);
+        if remembered == Choice::Denied || self.state.choice() == Choice::Granted {
+            self.state.choose(remembered);
+        }
+        self.stop();
+        self.begin(self.environment.now)
+    }
+
+    fn clicked(&mut self, link: &[u8]) {
+        let Some(link) = page::clean(link) else {
+            return;
+        };
+        let kind = if page::is_download(link) {
+            EventKind::Download
+        } else if page::origin(link) != page::origin(self.state[Url]) {
+            EventKind::Outbound
+        } else {
+            return;
+        };
+        let mut props = Vec::new();
+        push(&mut props, b"{\"url\":");
+        push_json(&mut props, link);
+        push(&mut props, b"}");
+        self.happened(kind, b"", &props);
+    }
+
+    /// Begins a pageview.
+    fn arrive(&mut self, at: &[u8], url: &[u8], title: &[u8]) -> Step {
+        let address = self.environment.address()?;
+        let reading = self.environment.page()?;
+        let mut given = Vec::new();
+        if url.first() == Some(&b'/') {
+            push(&mut given, page::origin(address));
+        }
+        push(&mut given, url);
+        let Some(url) = page::clean(given.leak()).or(page::clean(address)) else {
+            return Ok(());
+        };
+        // Inside a document that changes its address, one comes from the address before.
+        let referrer = if self.state[Page].is_empty() { reading.referrer } else { self.state[Url] };
+        let id = event::id(self.environment.random(event::ID_DIGITS));
+        let mut event = Event::new(id, at, EventKind::Pageview, url);
+        event.text(b"referrer", page::clean(referrer).unwrap_or_default());
+        event.text(b"title", shorten(if title.is_empty() { reading.title } else { title }, beacon::MAX_TITLE_BYTES));
+        self.state[Page] = id;
+        self.state[Url] = url;
+        self.state[VisibleSince] = if reading.visible { self.environment.now } else { b"" };
+        self.state[VisibleMs] = 0;
+        self.state[ReportedMs] = 0;
+        self.send_soon(event, 0);
+        if self.state[Watching] == 0 {
+            self.state[Watching] = 1;
+            self.effects.begin(effects::WATCH);
+        }
+        Ok(())
+    }
+
+    /// An event on the running page. `props` is a JSON object or empty.
+    fn happened(&mut self, kind: EventKind, name: &[u8], props: &[u8]) {
+        if let Some(mut event) = self.event_on_page(kind) {
+            event.text(b"name", shorten(name, beacon::MAX_NAME_BYTES));
+            if props.first() == Some(&b'{') && props.len() <= beacon::MAX_PROPS_BYTES {
+                event.json(b"props", props);
+            }
+            self.send_soon(event, GATHER_MS);
+        }
+    }
+
+    fn event_on_page(&mut self, kind: EventKind) -> Option<Event> {
+        if self.state[Page].is_empty() || self.state.permission() == Permission::Nothing {
+            return None;
+        }
+        let id = event::id(self.environment.random(event::ID_DIGITS));
+        let mut event = Event::new(id, self.environment.now, kind, self.state[Url]);
+        event.text(b"page", self.state[Page]);
+        Some(event)
+    }
+
+    /// Stops the clock of the page's visible time.
+    fn pause(&mut self) {
+        if !self.state[VisibleSince].is_empty() {
+            let passed = number(self.environment.now).wrapping_sub(number(self.state[VisibleSince]));
+            // A clock that was set back shows as an absurd span.
+            if passed < u32::MAX / 2 {
+                self.state[VisibleMs] = self.state[VisibleMs].saturating_add(passed);
+            }
+            self.state[VisibleSince] = b"";
+        }
+    }
+
+    /// Says how long the page was visible, if the collector doesn't know already.
+    fn report_visible_time(&mut self) {
+        let visible_ms = self.state[VisibleMs];
+        if visible_ms > self.state[ReportedMs]
+            && let Some(mut event) = self.event_on_page(EventKind::Engagement)
+        {
+            event.number(b"visible_ms", visible_ms);
+            self.state[ReportedMs] = visible_ms;
+            self.send_soon(event, GATHER_MS);
+        }
+    }
+
+    fn send_soon(&mut self, event: Event, within_ms: u32) {
+        let event = event.finish();
+        if self.state[Queued] >= beacon::MAX_EVENTS as u32
+            || self.state[Queue].len() + event.len() + ENVELOPE_BYTES > beacon::MAX_BODY_BYTES
+        {
+            self.flush();
+        }
+        let mut queue = Vec::new();
+        if self.state[Queued] > 0 {
+            push(&mut queue, self.state[Queue]);
+            push(&mut queue, b",");
+        }
+        push(&mut queue, &event);
+        self.state[Queue] = queue.leak();
+        self.state[Queued] += 1;
+        self.effects.with_number(effects::TIMER, within_ms);
+    }
+
+    /// Sends what waits.
+    fn flush(&mut self) {
+        let events = core::mem::take(&mut self.state[Queue]);
+        self.state[Queued] = 0;
+        if !events.is_empty() {
+            let (effect, consent) = match self.state.permission() {
+                Permission::Nothing => return,
+                Permission::Anonymous => (effects::ANONYMOUS_BEACON, beacon::Consent::Unknown),
+                Permission::Stored if self.state.choice() == Choice::Granted => {
+                    (effects::BEACON, beacon::Consent::Granted)
+                }
+                Permission::Stored => (effects::BEACON, beacon::Consent::NotRequired),
+            };
+            self.send(effect, consent, events);
+        }
+    }
+
+    fn send(&mut self, effect: u8, consent: beacon::Consent, events: &[u8]) {
+        let out = self.effects.begin(effect);
+        push(out, b"{\"v\":");
+        push_number(out, beacon::VERSION.into());
+        push(out, b",\"site\":");
+        push_json(out, self.state[Site]);
+        push(out, b",\"consent\":");
+        push_json(out, consent.as_str().as_bytes());
+        push(out, b",\"sent\":");
+        push(out, self.environment.now);
+        if !self.state[Client].is_empty() {
+            push(out, b",\"client\":");
+            push_json(out, self.state[Client]);
+        }
+        push(out, b",\"events\":[");
+        push(out, events);
+        push(out, b"]}");
+    }
+
+    /// Asks the collector to erase what this client id has. It was granted when it was made, so that is what is said.
+    fn tell_to_forget(&mut self) -> Step {
+        if let (false, Some(url)) = (self.state[Client].is_empty(), page::clean(self.environment.address()?)) {
+            let id = event::id(self.environment.random(event::ID_DIGITS));
+            let event = Event::new(id, self.environment.now, EventKind::Forget, url);
+            self.send(effects::BEACON, beacon::Consent::Granted, &event.finish());
+        }
+        Ok(())
+    }
+
+    /// Takes the client id over from the cookie, or makes one; stored anew when that is due.
+    fn know_client(&mut self) -> Step {
+        if !self.state[Client].is_empty() {
+            return Ok(());
+        }
+        let days_left = self.environment.days_left()?;
+        let mut client: &[u8] = if days_left == Some(0) { b"" } else { cookies::client(self.environment.cookies()?) };
+        // At most once a day, so that a cookie that the collector set, which lives longer, is seldom replaced.
+        let due = client.is_empty() || days_left.is_none_or(|days| days < cookies::LIFE_DAYS - 1);
+        if client.is_empty() {
+            client = cookies::mint(self.environment.random(16), self.environment.now);
+        }
+        self.state[Client] = client;
+        if due {
+            self.store(cookies::CLIENT, client)?;
+            self.effects.with_number(effects::EXPIRY, cookies::LIFE_DAYS);
+        }
+        Ok(())
+    }
+
+    /// Stores a cookie for the widest domain that takes it.
+    fn store(&mut self, name: &[u8], value: &[u8]) -> Step {
+        if self.state[Tried] == 0 {
+            self.state[Domain] = self.environment.domain()?;
+            self.state[Tried] = 1;
+        }
+        self.assign(name, value, cookies::LIFE_SECONDS, self.state[Domain])
+    }
+
+    /// Removes a cookie from every domain it may have been stored for, without looking.
+    fn remove(&mut self, name: &[u8]) -> Step {
+        self.assign(name, b"", 0, b"")?;
+        for domain in Fields::new(page::domains(self.environment.address()?), b' ') {
+            self.assign(name, b"", 0, domain)?;
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn assign(&mut self, name: &[u8], value: &[u8], seconds: u32, domain: &[u8]) -> Step {
+        let address = self.environment.address()?;
+        cookies::push_assignment(self.effects.begin(effects::COOKIE), name, value, seconds, domain, address);
+        Ok(())
+    }
+
+    fn remove_client(&mut self) -> Step {
+        self.remove(cookies::CLIENT)?;
+        self.effects.begin(effects::EXPIRY);
+        Ok(())
+    }
+}

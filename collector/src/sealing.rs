@@ -9,7 +9,9 @@ use aes_gcm::{
     Aes256Gcm, KeyInit, Nonce,
     aead::{Aead, Payload},
 };
+use hmac::{Hmac, Mac};
 use rand::{Rng, TryRng, rngs::SysRng};
+use sha2::Sha256;
 use std::{
     fmt, fs, io,
     io::Write,
@@ -56,7 +58,10 @@ pub enum SealingError {
 
 /// The key that everything at rest hangs on: it seals data keys and day keys, never events themselves.
 #[derive(Clone)]
-pub struct MasterKey(Aes256Gcm);
+pub struct MasterKey {
+    cipher: Aes256Gcm,
+    derivation: Hmac<Sha256>,
+}
 
 impl fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,7 +97,15 @@ impl MasterKey {
     /// The key itself, from elsewhere.
     #[must_use]
     pub fn from_bytes(key: [u8; KEY_BYTES]) -> Self {
-        Self(cipher(&key))
+        let Ok(derivation) = Hmac::new_from_slice(&key) else { unreachable!("HMAC takes keys of any length") };
+        Self { cipher: cipher(&key), derivation }
+    }
+
+    /// A key of its own for a purpose, the same each time: HKDF-Expand (RFC 5869) of one block, where the master
+    /// key, being random, is the pseudorandom key.
+    #[must_use]
+    pub fn derive(&self, purpose: &[u8]) -> [u8; KEY_BYTES] {
+        self.derivation.clone().chain_update(purpose).chain_update([1]).finalize().into_bytes().into()
     }
 
     /// Seals a value. `context` says what it is for and must be given again to open it.
@@ -103,7 +116,7 @@ impl MasterKey {
     pub fn seal(&self, context: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut nonce = [0; NONCE_BYTES];
         rand::rng().fill_bytes(&mut nonce);
-        let Ok(ciphertext) = self.0.encrypt(&Nonce::from(nonce), Payload { msg: plain, aad: context }) else {
+        let Ok(ciphertext) = self.cipher.encrypt(&Nonce::from(nonce), Payload { msg: plain, aad: context }) else {
             unreachable!("a value of 64 GiB or more to seal")
         };
         [&nonce[..], &ciphertext].concat()
@@ -116,7 +129,7 @@ impl MasterKey {
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealingError> {
         let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(SealingError::Refused)?;
         let payload = Payload { msg: ciphertext, aad: context };
-        self.0.decrypt(&Nonce::from(*nonce), payload).map_err(|_| SealingError::Refused)
+        self.cipher.decrypt(&Nonce::from(*nonce), payload).map_err(|_| SealingError::Refused)
     }
 }
 
@@ -176,6 +189,22 @@ mod tests {
     fn two_seals_of_one_value_share_nothing() {
         let key = MasterKey::from_bytes([1; 32]);
         assert_ne!(key.seal(b"", b"secret"), key.seal(b"", b"secret"));
+    }
+
+    #[test]
+    fn a_derived_key_depends_on_master_key_and_purpose() {
+        // RFC 5869, HKDF-Expand with SHA-256, checked with another implementation.
+        let derived = MasterKey::from_bytes([1; 32]).derive(b"visitor");
+        assert_eq!(derived, MasterKey::from_bytes([1; 32]).derive(b"visitor"));
+        assert_eq!(
+            derived,
+            [
+                48, 31, 115, 84, 109, 24, 130, 118, 232, 161, 76, 106, 206, 200, 142, 46, 12, 16, 199, 170, 50, 117,
+                112, 153, 73, 175, 67, 152, 61, 111, 84, 187
+            ]
+        );
+        assert_ne!(derived, MasterKey::from_bytes([2; 32]).derive(b"visitor"));
+        assert_ne!(derived, MasterKey::from_bytes([1; 32]).derive(b"other"));
     }
 
     #[test]

@@ -1,0 +1,39 @@
+//! What can go wrong with control data.
+
+use super::SiteRule;
+use crate::{sealing::SealingError, site::SiteId, store::StoreError};
+
+/// A refused or failed change.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// ClickHouse failed; whether a change was stored is unknown when it timed out.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The site is not as a site must be.
+    #[error(transparent)]
+    SiteRule(#[from] SiteRule),
+    /// The id is taken.
+    #[error("there is a site {0} already: choose another id, or change that one with `firmsight site set`")]
+    SiteExists(SiteId),
+    /// No site has the id.
+    #[error("there is no site {0}")]
+    NoSuchSite(SiteId),
+    /// The key's name can't be shown in a list.
+    #[error("a key's name has 1 to 100 characters, none of them a control character")]
+    KeyName,
+    /// The key's name is taken.
+    #[error("there is a key named {0:?} already: choose another name, or revoke that one")]
+    KeyExists(String),
+    /// A list of no sites.
+    #[error("a key needs at least one site; name none at all for all sites")]
+    KeyWithoutSites,
+    /// No key has this id or name.
+    #[error("there is no key with the id or name {0:?}")]
+    NoSuchKey(String),
+    /// No randomness.
+    #[error(transparent)]
+    Sealing(#[from] SealingError),
+    /// A value can't be written as JSON.
+    #[error("cannot be stored as JSON: {0}")]
+    Document(String),
+}

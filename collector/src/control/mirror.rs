@@ -1,0 +1,67 @@
+//! The copy of the snapshot on disk.
+
+use crate::{
+    site::Site,
+    snapshot::{ApiKey, Snapshot},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Raised when the file's meaning changes; a file of another format is not read.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Mirror<S, K> {
+    format: u32,
+    sites: Vec<S>,
+    keys: Vec<K>,
+}
+
+/// The snapshot in the file; `None` when there is no file.
+pub(super) fn read(path: &Path) -> io::Result<Option<Snapshot>> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let mirror: Mirror<Site, ApiKey> = serde_json::from_slice(&bytes)?;
+    if mirror.format != FORMAT {
+        return Err(io::Error::other(format!("it has format {}, this version reads {FORMAT}", mirror.format)));
+    }
+    Ok(Some(Snapshot {
+        sites: mirror.sites.into_iter().map(|site| (site.id.clone(), Arc::new(site))).collect(),
+        keys: mirror.keys.into_iter().map(|key| (key.token_sha256, Arc::new(key))).collect(),
+        loaded: true,
+    }))
+}
+
+/// Replaces the file as a whole, readable by its owner only; on disk when this returns.
+pub(super) async fn write(path: PathBuf, snapshot: Arc<Snapshot>) -> io::Result<()> {
+    let write = move || {
+        let sites = snapshot.sites.values().map(AsRef::as_ref).collect::<Vec<&Site>>();
+        let keys = snapshot.keys.values().map(AsRef::as_ref).collect::<Vec<&ApiKey>>();
+        replace(&path, &serde_json::to_vec(&Mirror { format: FORMAT, sites, keys })?)
+    };
+    tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside = path.with_extension("new");
+    // What a crash left may have been made with other rights.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    #[expect(clippy::disallowed_methods, reason = "file and folder are synced here")]
+    fs::rename(&beside, path)?;
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,332 @@
+//! Sites, keys and day keys on the real engine.
+
+mod support;
+
+use collector::{
+    control::{Control, ControlError, token_sha256},
+    sealing::MasterKey,
+    site::{ConsentMode, Site, SiteId},
+    snapshot::Role,
+    store::{Settings, Store},
+    time::{UnixMillis, UtcDay},
+};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+/// In 2096, so that no row is ever due by the engine's own clock.
+const NOW: UnixMillis = UnixMillis(4_000_000_000_000);
+const HOUR: i64 = 3_600_000;
+
+fn master_key() -> MasterKey {
+    MasterKey::from_bytes([7; 32])
+}
+
+fn later(hours: i64) -> UnixMillis {
+    UnixMillis(NOW.0 + hours * HOUR)
+}
+
+fn site(id: &str) -> Site {
+    Site {
+        id: id.parse().unwrap(),
+        name: format!("Site {id}"),
+        hosts: vec!["www.example.com".into()],
+        timezone: "Europe/Berlin".into(),
+        consent: ConsentMode::Required,
+        identify: false,
+        own_networks: vec!["192.0.2.0/24".parse().unwrap()],
+    }
+}
+
+fn id(text: &str) -> SiteId {
+    text.parse().unwrap()
+}
+
+/// Control data over a database of its own, mirrored into a folder of its own.
+struct Fixture {
+    store: Store,
+    folder: tempfile::TempDir,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        Self { store: support::store().await, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// A new process.
+    fn open(&self) -> Control {
+        Control::open(self.store.clone(), master_key(), self.mirror())
+    }
+
+    fn mirror(&self) -> std::path::PathBuf {
+        self.folder.path().join("control.snapshot")
+    }
+}
+
+fn unreachable_store() -> Store {
+    Store::connect(&Settings {
+        // Nothing listens on the discard port.
+        url: "http://127.0.0.1:9".into(),
+        user: String::new(),
+        password: String::new(),
+        database: "any".into(),
+        header: None,
+    })
+}
+
+#[tokio::test]
+async fn a_site_is_in_force_when_its_change_returns_and_is_there_for_the_next_process() {
+    let fixture = Fixture::new().await;
+    let control = fixture.open();
+    let snapshot = control.snapshot();
+    assert!(!snapshot.load().loaded);
+
+    control.add_site(Site { hosts: vec!["WWW.Example.com".into()], ..site("shop") }, NOW).await.unwrap();
+    assert_eq!(**snapshot.load().sites.get(&id("shop")).unwrap(), site("shop"));
+    assert!(snapshot.load().loaded);
+
+    let renamed = Site { name: "Renamed".into(), ..site("shop") };
+    control.set_site(renamed.clone(), NOW).await.unwrap();
+    assert_eq!(**snapshot.load().sites.get(&id("shop")).unwrap(), renamed);
+
+    let next = fixture.open();
+    next.refresh(NOW).await.unwrap();
+    assert_eq!(next.list_sites().iter().map(|site| (**site).clone()).collect::<Vec<_>>(), [renamed]);
+
+    control.remove_site(&id("shop"), NOW).await.unwrap();
+    assert!(control.list_sites().is_empty());
+    next.refresh(NOW).await.unwrap();
+    assert!(next.list_sites().is_empty());
+
+    control.add_site(site("shop"), NOW).await.unwrap();
+    assert_eq!(control.list_sites().len(), 1, "an id can be used again");
+}
+
+#[tokio::test]
+async fn what_breaks_a_rule_is_refused_with_one_sentence_and_changes_nothing() {
+    let fixture = Fixture::new().await;
+    let control = fixture.open();
+    control.add_site(site("shop"), NOW).await.unwrap();
+    control.create_key("ci", None, Role::Read, NOW).await.unwrap();
+    let before = control.snapshot().load_full();
+
+    let twice = control.add_site(site("shop"), NOW).await.unwrap_err();
+    assert!(matches!(twice, ControlError::SiteExists(_)), "{twice}");
+    let missing = control.set_site(site("other"), NOW).await.unwrap_err();
+    assert_eq!(missing.to_string(), "there is no site other");
+    let missing = control.remove_site(&id("other"), NOW).await.unwrap_err();
+    assert!(matches!(missing, ControlError::NoSuchSite(_)), "{missing}");
+    let no_host = control.add_site(Site { hosts: Vec::new(), ..site("other") }, NOW).await.unwrap_err();
+    assert!(matches!(no_host, ControlError::SiteRule(_)), "{no_host}");
+    let name = control.create_key("ci", None, Role::Read, NOW).await.unwrap_err();
+    assert!(matches!(name, ControlError::KeyExists(_)), "{name}");
+    let no_name = control.create_key(" ", None, Role::Read, NOW).await.unwrap_err();
+    assert!(matches!(no_name, ControlError::KeyName), "{no_name}");
+    let no_sites = control.create_key("x", Some(Vec::new()), Role::Read, NOW).await.unwrap_err();
+    assert!(matches!(no_sites, ControlError::KeyWithoutSites), "{no_sites}");
+    let unknown_site = control.create_key("x", Some(vec![id("other")]), Role::Read, NOW).await.unwrap_err();
+    assert!(matches!(unknown_site, ControlError::NoSuchSite(_)), "{unknown_site}");
+    let no_key = control.revoke_key("x", NOW).await.unwrap_err();
+    assert!(matches!(no_key, ControlError::NoSuchKey(_)), "{no_key}");
+
+    control.refresh(NOW).await.unwrap();
+    assert_eq!(*control.snapshot().load_full(), *before);
+}
+
+#[tokio::test]
+async fn of_many_who_add_one_id_at_once_one_succeeds() {
+    let fixture = Fixture::new().await;
+    let control = fixture.open();
+    let mut attempts = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let control = control.clone();
+        attempts.spawn(async move { control.add_site(site("shop"), NOW).await.is_ok() });
+    }
+    assert_eq!(attempts.join_all().await.into_iter().filter(|added| *added).count(), 1);
+}
+
+#[tokio::test]
+async fn a_key_is_found_by_its_token_until_it_is_revoked_by_name_or_id() {
+    let fixture = Fixture::new().await;
+    let control = fixture.open();
+    control.add_site(site("shop"), NOW).await.unwrap();
+    let (key, token) = control.create_key("reports", Some(vec![id("shop")]), Role::Write, NOW).await.unwrap();
+    let found = control.snapshot().load().keys.get(&token_sha256(token.as_str())).cloned();
+    assert_eq!(found.as_ref(), Some(&key));
+    assert!(key.may_see(&id("shop")) && !key.may_see(&id("other")));
+
+    let next = fixture.open();
+    next.refresh(NOW).await.unwrap();
+    assert_eq!(next.list_keys(), [key]);
+    next.revoke_key("reports", NOW).await.unwrap();
+    assert!(next.snapshot().load().keys.is_empty());
+    control.refresh(NOW).await.unwrap();
+    assert!(control.snapshot().load().keys.is_empty());
+
+    let (key, _) = control.create_key("reports", None, Role::Read, NOW).await.unwrap();
+    assert!(key.may_see(&id("other")), "all sites");
+    assert_eq!(control.revoke_key(&key.id.to_string(), NOW).await.unwrap(), key);
+}
+
+#[tokio::test]
+async fn the_token_itself_is_stored_nowhere() {
+    let fixture = Fixture::new().await;
+    let control = fixture.open();
+    let (_, token) = control.create_key("reports", None, Role::Admin, NOW).await.unwrap();
+    let random = token.as_str().strip_prefix("fs_").unwrap();
+    let documents: Vec<String> =
+        fixture.store.client().query("SELECT document FROM api_keys").fetch_all().await.unwrap();
+    assert!(documents.iter().all(|document| !document.contains(random)));
+    assert!(!fs::read_to_string(fixture.mirror()).unwrap().contains(random));
+}
+
+#[tokio::test]
+async fn a_start_without_clickhouse_serves_from_the_mirror() {
+    let fixture = Fixture::new().await;
+    let control = fixture.open();
+    control.add_site(site("shop"), NOW).await.unwrap();
+    control.create_key("reports", None, Role::Read, NOW).await.unwrap();
+    assert_eq!(fs::metadata(fixture.mirror()).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let away = Control::open(unreachable_store(), master_key(), fixture.mirror());
+    assert_eq!(*away.snapshot().load_full(), *control.snapshot().load_full());
+    let error = away.refresh(NOW).await.unwrap_err();
+    assert!(matches!(&error, ControlError::Store(error) if error.is_retryable()), "{error}");
+    assert_eq!(away.list_sites().len(), 1, "a failed refresh changes nothing");
+    away.add_site(site("other"), NOW).await.unwrap_err();
+    assert_eq!(away.list_sites().len(), 1, "neither does a failed change");
+}
+
+#[tokio::test]
+async fn a_mirror_that_is_no_mirror_is_passed_over() {
+    for text in ["", "{", r#"{"format":99,"sites":[],"keys":[]}"#] {
+        let folder = tempfile::tempdir().unwrap();
+        let mirror = folder.path().join("control.snapshot");
+        fs::write(&mirror, text).unwrap();
+        let control = Control::open(unreachable_store(), master_key(), mirror);
+        assert!(!control.snapshot().load().loaded, "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_that_cannot_be_written_stops_no_change() {
+    let fixture = Fixture::new().await;
+    let nowhere = Path::new("/proc/firmsight/control.snapshot");
+    let control = Control::open(fixture.store.clone(), master_key(), nowhere.to_owned());
+    control.add_site(site("shop"), NOW).await.unwrap();
+    assert_eq!(control.list_sites().len(), 1);
+}
+
+#[tokio::test]
+async fn a_document_that_cannot_be_read_takes_no_other_down() {
+    let fixture = Fixture::new().await;
+    let control = fixture.open();
+    control.add_site(site("shop"), NOW).await.unwrap();
+    let broken = "INSERT INTO sites VALUES ('broken', '{\"id\":1}', 1, 0)";
+    fixture.store.client().query_raw(broken).execute().await.unwrap();
+    control.refresh(NOW).await.unwrap();
+    assert_eq!(control.list_sites().len(), 1);
+}
+
+#[tokio::test]
+async fn a_change_counts_though_another_clock_was_ahead() {
+    let fixture = Fixture::new().await;
+    fixture.open().add_site(site("shop"), later(24)).await.unwrap();
+    let control = fixture.open();
+    control.set_site(Site { name: "Now".into(), ..site("shop") }, NOW).await.unwrap();
+    control.refresh(NOW).await.unwrap();
+    assert_eq!(control.list_sites()[0].name, "Now");
+}
+
+#[tokio::test]
+async fn all_collectors_share_a_days_key_and_each_day_has_its_own() {
+    let fixture = Fixture::new().await;
+    let (one, other) = (fixture.open(), fixture.open());
+    let today = NOW.day();
+    let key = one.day_key(today, NOW).await.unwrap();
+    assert_eq!(one.day_key(today, NOW).await.unwrap(), key);
+    assert_eq!(other.day_key(today, later(1)).await.unwrap(), key);
+    let yesterday = one.day_key(UtcDay(today.0 - 1), NOW).await.unwrap();
+    assert_ne!(yesterday, key);
+    assert_ne!(key, [0; 32]);
+}
+
+#[tokio::test]
+async fn concurrent_first_events_of_a_day_make_one_key() {
+    let fixture = Fixture::new().await;
+    let mut askers = tokio::task::JoinSet::new();
+    let control = fixture.open();
+    for _ in 0..16 {
+        let control = control.clone();
+        askers.spawn(async move { control.day_key(NOW.day(), NOW).await.unwrap() });
+    }
+    let keys = askers.join_all().await;
+    assert!(keys.iter().all(|key| *key == keys[0]));
+    let stored: u64 = fixture.store.client().query("SELECT count() FROM day_keys").fetch_one().await.unwrap();
+    assert_eq!(stored, 1);
+}
+
+#[tokio::test]
+async fn the_earliest_key_counts_for_everyone_after_a_refresh() {
+    let fixture = Fixture::new().await;
+    let (fast_clock, slow_clock) = (fixture.open(), fixture.open());
+    let late = fast_clock.day_key(NOW.day(), later(1)).await.unwrap();
+    // A collector that did not see the other's key when it made its own.
+    let row: (u16, u64, String, u32) = fixture
+        .store
+        .client()
+        .query("SELECT day, version, sealed, created_at FROM day_keys")
+        .fetch_one()
+        .await
+        .unwrap();
+    fixture.store.client().query("TRUNCATE TABLE day_keys").execute().await.unwrap();
+    let early = slow_clock.day_key(NOW.day(), NOW).await.unwrap();
+    let restore = "INSERT INTO day_keys SELECT ?, ?, ?, ?";
+    fixture.store.client().query(restore).bind(row.0).bind(row.1).bind(row.2).bind(row.3).execute().await.unwrap();
+
+    assert_ne!(early, late);
+    fast_clock.refresh(later(1)).await.unwrap();
+    assert_eq!(fast_clock.day_key(NOW.day(), later(1)).await.unwrap(), early);
+    slow_clock.refresh(later(1)).await.unwrap();
+    assert_eq!(slow_clock.day_key(NOW.day(), later(1)).await.unwrap(), early);
+}
+
+#[tokio::test]
+async fn a_days_key_is_destroyed_48_hours_after_it_was_made() {
+    let fixture = Fixture::new().await;
+    let control = fixture.open();
+    let key = control.day_key(NOW.day(), NOW).await.unwrap();
+    control.refresh(later(47)).await.unwrap();
+    assert_eq!(control.day_key(NOW.day(), later(47)).await.unwrap(), key);
+    control.refresh(later(48)).await.unwrap();
+    let stored: u64 = fixture.store.client().query("SELECT count() FROM day_keys").fetch_one().await.unwrap();
+    assert_eq!(stored, 0);
+    let next = control.day_key(NOW.day(), later(48)).await.unwrap();
+    assert_ne!(next, key);
+}
+
+#[tokio::test]
+async fn a_key_that_is_due_is_not_used_even_before_it_is_destroyed() {
+    let fixture = Fixture::new().await;
+    let control = fixture.open();
+    let key = control.day_key(NOW.day(), NOW).await.unwrap();
+    assert_ne!(control.day_key(NOW.day(), later(48)).await.unwrap(), key, "in memory");
+    assert_ne!(fixture.open().day_key(NOW.day(), later(48)).await.unwrap(), key, "in the store");
+}
+
+#[tokio::test]
+async fn another_master_keys_day_key_is_passed_over_and_never_readable() {
+    let fixture = Fixture::new().await;
+    let key = fixture.open().day_key(NOW.day(), NOW).await.unwrap();
+    let other = Control::open(fixture.store.clone(), MasterKey::from_bytes([8; 32]), fixture.mirror());
+    assert_ne!(other.day_key(NOW.day(), later(1)).await.unwrap(), key);
+    assert_eq!(fixture.open().day_key(NOW.day(), later(1)).await.unwrap(), key);
+    let sealed: Vec<String> = fixture.store.client().query("SELECT sealed FROM day_keys").fetch_all().await.unwrap();
+    assert_eq!(sealed.len(), 2);
+}
+
+#[tokio::test]
+async fn the_visitor_key_hangs_on_the_master_key_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = |key| Control::open(unreachable_store(), MasterKey::from_bytes(key), folder.path().join("mirror"));
+    assert_eq!(control([1; 32]).visitor_key(), control([1; 32]).visitor_key());
+    assert_ne!(control([1; 32]).visitor_key(), control([2; 32]).visitor_key());
+}

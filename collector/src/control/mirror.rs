@@ -61,7 +61,6 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    #[expect(clippy::disallowed_methods, reason = "file and folder are synced here")]
     fs::rename(&beside, path)?;
     File::open(folder)?.sync_all()
 }

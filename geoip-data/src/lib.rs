@@ -152,6 +152,10 @@ pub mod rules {
         NETWORK_OPERATORS = "network_operators.csv";
         /// What the labels of the range list say.
         RANGE_LABELS = "range_labels.csv";
+        /// What words in a host name say.
+        PTR_WORDS = "ptr_words.csv";
+        /// What words in the name and domain of a network operator say.
+        ORGANISATION_WORDS = "organisation_words.csv";
     }
 }
 

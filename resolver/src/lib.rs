@@ -11,6 +11,7 @@ mod resolver;
 mod rules;
 mod signals;
 mod verdict;
+mod words;
 
 pub use databases::{DatabaseStatus, Databases};
 pub use error::ResolverError;

@@ -6,7 +6,10 @@ use crate::{
     mmdb::Facts,
     names,
     rules::Rules,
-    signals::asn::{self, System},
+    signals::{
+        asn::{self, System},
+        ptr_name,
+    },
     verdict::Location,
 };
 use std::{
@@ -118,6 +121,11 @@ impl Resolver {
         }
         let facts = ip.map_or_else(Facts::default, |ip| databases.facts(ip));
         asn::judge(System { name: facts.as_name, domain: facts.as_domain }, &databases.domain_map, rules, &mut case);
+        match &name {
+            NameAnswer::Confirmed(name) => ptr_name::judge(name, true, ip, &databases.domain_map, rules, &mut case),
+            NameAnswer::Unconfirmed(name) => ptr_name::judge(name, false, ip, &databases.domain_map, rules, &mut case),
+            NameAnswer::NotAsked | NameAnswer::None | NameAnswer::Failed => {}
+        }
         let asn =
             facts.asn.map(|number| Asn { number, name: facts.as_name.to_owned(), domain: facts.as_domain.to_owned() });
         verdict(ip, case, facts.location(), asn, name)

@@ -1,6 +1,10 @@
 //! Our own rule files (`geoip-data/rules/`), compiled once when a resolver is made.
 
-use crate::{NetworkKind, ResolverError, signals::special_purpose::SpecialPurpose};
+use crate::{
+    NetworkKind, ResolverError,
+    signals::{organisation_words::OrganisationWords, special_purpose::SpecialPurpose},
+    words::WordList,
+};
 use geoip_data::rules::{self, RuleFile};
 use std::collections::HashMap;
 
@@ -17,6 +21,8 @@ pub(crate) struct KindWeight {
 pub(crate) enum OperatorRole {
     /// Others browse through it: never the visiting company.
     Carrier,
+    /// As a carrier, but names in this domain are its own staff's.
+    Platform,
     /// The network is the organisation's own.
     Owner,
     /// A platform that small networks name as their domain; theirs only when the network's name holds the word.
@@ -37,6 +43,8 @@ pub(crate) struct Rules {
     pub(crate) operators: HashMap<String, Operator>,
     suffixes: SuffixRules,
     range_labels: HashMap<(String, String), RangeMeaning>,
+    pub(crate) ptr_words: WordList<KindWeight>,
+    pub(crate) organisation_words: OrganisationWords,
 }
 
 /// What a label of the range list says.
@@ -65,9 +73,10 @@ impl Rules {
         for row in rows(rules::NETWORK_OPERATORS, 4)? {
             let role = match row.text(2) {
                 "carrier" => OperatorRole::Carrier,
+                "platform" => OperatorRole::Platform,
                 "owner" => OperatorRole::Owner,
                 "borrowed" => OperatorRole::Borrowed(row.text(3).to_lowercase()),
-                other => return Err(row.error(format!("role {other:?} is not carrier, owner or borrowed"))),
+                other => return Err(row.error(format!("role {other:?} is not carrier, platform, owner or borrowed"))),
             };
             if operators.insert(row.text(0).to_owned(), Operator { kind: row.kind(1)?, role }).is_some() {
                 return Err(row.error(format!("{} is there twice", row.text(0))));
@@ -90,7 +99,11 @@ impl Rules {
             };
             range_labels.insert((row.text(0).to_owned(), row.text(1).to_owned()), meaning);
         }
-        Ok(Self { special_purpose, domain_types, operators, suffixes, range_labels })
+        let ptr_words = WordList::compile(rules::PTR_WORDS, 4, |row| {
+            Ok(KindWeight { kind: row.kind(2)?, weight: row.number(3)? })
+        })?;
+        let organisation_words = OrganisationWords::compile()?;
+        Ok(Self { special_purpose, domain_types, operators, suffixes, range_labels, ptr_words, organisation_words })
     }
 
     /// What a label of the range list says; `None` for kinds that no rule knows.

@@ -1,11 +1,283 @@
-//! `cargo xtask eval`.
+//! `cargo xtask eval`: the resolver judged on labelled cases.
+//!
+//! Two forms of case files, told apart by their header: autonomous systems with a category (judged by ASN signals alone)
+//! and host names with a label (judged as confirmed reverse DNS names, once alone and once with their address). The
+//! tables say how often the verdict is right and which mistakes were made with the most confidence.
 
 use crate::error::Error;
+use firmsight_resolver::{Databases, NetworkKind, Resolver, Settings, Verdict};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+/// How many of the worst mistakes are printed for each table.
+const WORST: usize = 12;
+/// Bounds of the confidence bins of the calibration table.
+const BINS: [f32; 6] = [0.0, 0.3, 0.5, 0.7, 0.9, 0.97];
 
 /// What the task takes.
 #[derive(clap::Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// Tab-separated files of labelled cases; by default those in ../shared/eval beside the checkout.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    cases: Vec<PathBuf>,
+    /// Print every mistake instead of the worst few.
+    #[arg(long)]
+    all: bool,
+}
 
-pub(crate) fn run(_arguments: &Arguments) -> Result<(), Error> {
-    Err(Error::Other("not there yet".to_owned()))
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
+    let files = if arguments.cases.is_empty() { default_cases() } else { arguments.cases.clone() };
+    if files.is_empty() {
+        println!("no labelled cases: ../shared/eval is not beside this checkout; name files with --cases");
+        return Ok(());
+    }
+    let other = |error: firmsight_resolver::ResolverError| Error::Other(error.to_string());
+    let databases = Databases::open_default().map_err(other)?;
+    let settings = Settings { dns: false, ..Settings::default() };
+    let resolver = Resolver::new(databases, settings).map_err(other)?;
+    let worst = if arguments.all { usize::MAX } else { WORST };
+    for file in files {
+        let table = Table::read(&file)?;
+        println!("== {}, {} cases", file.display(), table.rows.len());
+        if table.has("asn") && table.has("category") {
+            print!("{}", systems(&resolver, &table, worst));
+        } else if table.has("hostname") && table.has("label") {
+            print!("{}", names(&resolver, &table, worst, false));
+            print!("{}", names(&resolver, &table, worst, true));
+        } else {
+            println!("networks of commercial databases: not judged here, they test the readers of those databases\n");
+        }
+    }
+    Ok(())
+}
+
+fn default_cases() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/eval");
+    ["asn_dev.tsv", "ptr_dev.tsv", "ip_org_cases.tsv"]
+        .into_iter()
+        .map(|name| folder.join(name))
+        .filter(|path| path.exists())
+        .collect()
+}
+
+/// A tab-separated file with a header.
+struct Table {
+    columns: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    fn read(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(Error::file(path))?;
+        let split = |line: &str| line.split('\t').map(str::to_owned).collect::<Vec<_>>();
+        let mut lines = text.lines();
+        let columns = split(lines.next().unwrap_or_default());
+        Ok(Self { columns, rows: lines.map(split).collect() })
+    }
+
+    fn has(&self, column: &str) -> bool {
+        self.columns.iter().any(|known| known == column)
+    }
+
+    fn get<'a>(&self, row: &'a [String], column: &str) -> &'a str {
+        let index = self.columns.iter().position(|known| known == column);
+        index.and_then(|index| row.get(index)).map_or("", String::as_str)
+    }
+}
+
+/// One judged case.
+struct Judged {
+    label: String,
+    subject: String,
+    kind: NetworkKind,
+    company: Option<String>,
+    confidence: f32,
+    is_right: bool,
+    why: String,
+}
+
+impl Judged {
+    fn new(label: &str, subject: String, verdict: &Verdict, is_right: bool) -> Self {
+        let company = verdict.company.as_ref();
+        Self {
+            label: label.to_owned(),
+            subject,
+            kind: verdict.kind,
+            company: company.map(|company| company.domain.clone().unwrap_or_else(|| company.name.clone())),
+            confidence: company.map_or(0.0, |company| company.confidence.get()),
+            is_right,
+            why: verdict.evidence.first().map(|evidence| evidence.statement.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Autonomous systems: which kind, and was a company kept where there is one.
+fn systems(resolver: &Resolver, table: &Table, worst: usize) -> String {
+    let mut judged = Vec::new();
+    let mut absent: BTreeMap<String, usize> = BTreeMap::new();
+    for row in &table.rows {
+        let label = table.get(row, "category");
+        let Ok(number) = table.get(row, "asn").parse() else { continue };
+        let verdict = resolver.judge_asn(number);
+        if verdict.asn.is_none() {
+            *absent.entry(label.to_owned()).or_default() += 1;
+            continue;
+        }
+        let is_right = match label {
+            "business" | "education" | "government" => verdict.company.is_some(),
+            "hosting" => verdict.kind == NetworkKind::Hosting,
+            _ => verdict.company.is_none(),
+        };
+        judged.push(Judged::new(label, format!("AS{number} {}", table.get(row, "org")), &verdict, is_right));
+    }
+    let mut text = String::from("by ASN signals alone; ASNs that are in no database are counted apart\n");
+    confusion(&mut text, &judged);
+    let share = |labels: &[&str]| {
+        let of: Vec<&Judged> = judged.iter().filter(|case| labels.contains(&case.label.as_str())).collect();
+        (of.iter().filter(|case| case.is_right).count(), of.len())
+    };
+    for (name, labels) in [
+        ("residential, mobile, isp: no company named", &["residential", "mobile", "isp", "residential|mobile"][..]),
+        ("business and education: company kept", &["business", "education"]),
+        ("business: company kept", &["business"]),
+        ("education: company kept", &["education"]),
+        ("government: company kept", &["government"]),
+        ("hosting: kind right", &["hosting"]),
+        ("personal: no company named", &["personal"]),
+    ] {
+        let (right, all) = share(labels);
+        line(&mut text, format_args!("{name:<46} recall {:.3} ({right} of {all})", ratio(right, all)));
+    }
+    let named = |labels: &[&str]| {
+        judged.iter().filter(|case| case.company.is_some() && labels.contains(&case.label.as_str())).count()
+    };
+    let good = named(&["business", "education", "government", "education|government", "business|government"]);
+    let all = judged.iter().filter(|case| case.company.is_some()).count();
+    line(&mut text, format_args!("{:<46} precision {:.3} ({good} of {all})", "a company named", ratio(good, all)));
+    line(&mut text, format_args!("absent: {absent:?}"));
+    mistakes(&mut text, &judged, worst);
+    text
+}
+
+/// Host names: an organisation's own, or not.
+fn names(resolver: &Resolver, table: &Table, worst: usize, with_address: bool) -> String {
+    let mut judged = Vec::new();
+    let (mut answered, mut right_domain) = (0, 0);
+    for row in &table.rows {
+        let (label, name, domain) = (table.get(row, "label"), table.get(row, "hostname"), table.get(row, "org_domain"));
+        let ip: Option<IpAddr> = table.get(row, "ip").parse().ok().filter(|_| with_address);
+        let verdict = resolver.judge_named(ip, name);
+        let is_organisation = matches!(label, "org" | "org_access");
+        let found = verdict.company.as_ref().and_then(|company| company.domain.clone());
+        if is_organisation && verdict.company.is_some() {
+            answered += 1;
+            right_domain += usize::from(found.as_deref() == Some(domain));
+        }
+        let is_right = if is_organisation { found.as_deref() == Some(domain) } else { found.is_none() };
+        judged.push(Judged::new(label, name.to_owned(), &verdict, is_right));
+    }
+    let mut text = String::new();
+    let how = if with_address { "with their addresses, as these are announced today" } else { "alone" };
+    line(&mut text, format_args!("names {how}"));
+    confusion(&mut text, &judged);
+    let count = |label: &str, has_company: bool| {
+        judged.iter().filter(|case| case.label == label && case.company.is_some() == has_company).count()
+    };
+    let (home, home_missed) = (count("residential", false), count("residential", true));
+    let (own, own_missed) = (count("org", true), count("org", false));
+    for (name, right, all) in [
+        ("residential vs org: residential precision", home, home + own_missed),
+        ("residential vs org: residential recall", home, home + home_missed),
+        ("residential vs org: org precision", own, own + home_missed),
+        ("residential vs org: org recall (answered)", own, own + own_missed),
+        ("org and org_access: domain right of answered", right_domain, answered),
+    ] {
+        line(&mut text, format_args!("{name:<46} {:.3} ({right} of {all})", ratio(right, all)));
+    }
+    for label in ["org_access", "isp_static", "isp_infra", "hosting"] {
+        let right = judged.iter().filter(|case| case.label == label && case.is_right).count();
+        let all = judged.iter().filter(|case| case.label == label).count();
+        line(&mut text, format_args!("{label:<46} right {:.3} ({right} of {all})", ratio(right, all)));
+    }
+    mistakes(&mut text, &judged, worst);
+    text
+}
+
+/// Label by kind, and how many got a company.
+fn confusion(text: &mut String, judged: &[Judged]) {
+    let mut labels: BTreeMap<&str, Vec<&Judged>> = BTreeMap::new();
+    for case in judged {
+        labels.entry(&case.label).or_default().push(case);
+    }
+    let mut labels: Vec<_> = labels.into_iter().collect();
+    labels.sort_by_key(|(_, cases)| std::cmp::Reverse(cases.len()));
+    let kinds: Vec<NetworkKind> =
+        NetworkKind::ALL.into_iter().filter(|kind| judged.iter().any(|case| case.kind == *kind)).collect();
+    let mut header = format!("{:<30}", "labelled \\ judged");
+    for kind in &kinds {
+        header.push_str(&format!("{:>12}", kind.as_str()));
+    }
+    line(text, format_args!("{header}{:>12}", "company"));
+    for (label, cases) in labels.into_iter().take(16) {
+        let mut row = format!("{label:<30}");
+        for kind in &kinds {
+            row.push_str(&format!("{:>12}", cases.iter().filter(|case| case.kind == *kind).count()));
+        }
+        let companies = cases.iter().filter(|case| case.company.is_some()).count();
+        line(text, format_args!("{row}{companies:>12}"));
+    }
+}
+
+/// How often named companies are right by confidence, and the mistakes made with the most of it.
+fn mistakes(text: &mut String, judged: &[Judged], worst: usize) {
+    line(text, format_args!("companies by confidence:"));
+    for (index, low) in BINS.iter().enumerate() {
+        let high = BINS.get(index + 1).copied().unwrap_or(1.01);
+        let bin: Vec<&Judged> = judged
+            .iter()
+            .filter(|case| case.company.is_some() && case.confidence >= *low && case.confidence < high)
+            .collect();
+        if !bin.is_empty() {
+            let right = bin.iter().filter(|case| case.is_right).count();
+            let high = high.min(1.0);
+            line(
+                text,
+                format_args!(
+                    "  {low:.2} to {high:.2}  right {:.3} ({right} of {})",
+                    ratio(right, bin.len()),
+                    bin.len()
+                ),
+            );
+        }
+    }
+    let mut wrong: Vec<&Judged> = judged.iter().filter(|case| !case.is_right).collect();
+    wrong.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    line(text, format_args!("{} mistakes, the worst first:", wrong.len()));
+    for case in wrong.iter().take(worst) {
+        let company = case.company.as_deref().unwrap_or("no company");
+        line(
+            text,
+            format_args!(
+                "  {:<22} {} -> {}, {company} ({:.2}): {}",
+                case.label, case.subject, case.kind, case.confidence, case.why
+            ),
+        );
+    }
+    text.push('\n');
+}
+
+fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // Writing to a String can't fail.
+    let written = text.write_fmt(arguments);
+    debug_assert!(written.is_ok());
+    text.push('\n');
+}
+
+fn ratio(part: usize, all: usize) -> f64 {
+    if all == 0 { 0.0 } else { part as f64 / all as f64 }
 }

@@ -2,14 +2,14 @@
 
 use super::domain_map::{DomainKnowledge, DomainMap, is_organisation, knowledge};
 use crate::{
-    Evidence, NetworkKind, Source,
+    Evidence, Source,
     decision::{Candidate, Case},
     names::registrable_domain,
     rules::{OperatorRole, Rules},
 };
 
-/// Log-odds that the operator of a network of which nothing is known is a company at its own desks: two in five.
-const UNMAPPED_BUSINESS: f32 = -0.4;
+/// Log-odds that the operator of a network of which nothing is known is the company at its desks: two in five.
+const UNMAPPED_COMPANY: f32 = -0.4;
 
 /// What is known of an autonomous system.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub(crate) fn judge(system: System<'_>, map: &DomainMap, rules: &Rules, case: &m
     let domain = own_domain(system, rules);
     let known = domain.as_deref().map(|domain| knowledge(domain, map, rules));
     match known {
-        Some(DomainKnowledge { kind: Some((kind, source)), is_carrier, owner, statement }) => {
+        Some(DomainKnowledge { kind: Some((kind, source)), is_carrier, owner, statement, .. }) => {
             case.add(Evidence {
                 source,
                 statement: format!("network operator: {statement}"),
@@ -44,18 +44,14 @@ pub(crate) fn judge(system: System<'_>, map: &DomainMap, rules: &Rules, case: &m
             }
         }
         _ => {
-            case.add(Evidence {
-                source: Source::Asn,
-                statement: format!("the network is announced by {}, of whose business nothing is known", system.name),
-                kind: Some(NetworkKind::Business),
-                weight: UNMAPPED_BUSINESS,
-            });
+            let text = format!("{} {}", system.name, system.domain);
+            rules.organisation_words.judge_operator(&text, case);
             case.propose(Candidate {
                 name: system.name.to_owned(),
                 industry: None,
                 domain,
                 source: Source::Asn,
-                weight: UNMAPPED_BUSINESS,
+                weight: UNMAPPED_COMPANY,
             });
         }
     }

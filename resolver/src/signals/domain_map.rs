@@ -68,6 +68,8 @@ pub(crate) struct DomainKnowledge<'a> {
     pub(crate) kind: Option<(KindWeight, Source)>,
     /// Others browse through its networks.
     pub(crate) is_carrier: bool,
+    /// Names in this domain are its own staff's, whatever its network carries.
+    pub(crate) names_are_own: bool,
     /// Name and type, from the map.
     pub(crate) owner: Option<&'a DomainOwner>,
     /// The statement for people.
@@ -83,14 +85,15 @@ pub(crate) fn knowledge<'a>(domain: &str, map: &'a DomainMap, rules: &Rules) -> 
     if let Some(operator) = rules.operators.get(domain)
         && !matches!(operator.role, OperatorRole::Borrowed(_))
     {
-        let is_carrier = operator.role == OperatorRole::Carrier;
+        let is_carrier = matches!(operator.role, OperatorRole::Carrier | OperatorRole::Platform);
         let statement = if is_carrier {
             format!("{domain} carries other people's traffic ({})", operator.kind)
         } else {
             format!("{domain} is the organisation's own network")
         };
         let kind = KindWeight { kind: operator.kind, weight: OPERATOR_WEIGHT };
-        return DomainKnowledge { kind: Some((kind, Source::OwnRule)), is_carrier, owner, statement };
+        let names_are_own = operator.role != OperatorRole::Carrier;
+        return DomainKnowledge { kind: Some((kind, Source::OwnRule)), is_carrier, names_are_own, owner, statement };
     }
     let by_suffix = rules.suffix(domain);
     let by_type = owner.and_then(|owner| rules.domain_types.get(&owner.owner_type));
@@ -100,10 +103,9 @@ pub(crate) fn knowledge<'a>(domain: &str, map: &'a DomainMap, rules: &Rules) -> 
             let owner_type = owner.map_or("", |owner| owner.owner_type.as_str());
             let mut kind = *by_type;
             let mut statement = format!("{domain} belongs to {name} ({owner_type})");
-            // A ministry's data centre or a university's network unit is still the ministry or the university.
+            // A ministry's data centre is still the ministry; but states run access providers under such endings too.
             if let Some((ending, suffix)) = by_suffix
-                && is_organisation(suffix.kind)
-                && kind.kind != NetworkKind::Education
+                && !matches!(kind.kind, NetworkKind::Education | NetworkKind::Residential)
             {
                 kind = suffix;
                 statement.push_str(&format!(", and .{ending} is for {} only", suffix.kind));
@@ -111,6 +113,7 @@ pub(crate) fn knowledge<'a>(domain: &str, map: &'a DomainMap, rules: &Rules) -> 
             DomainKnowledge {
                 kind: Some((kind, Source::DomainMap)),
                 is_carrier: !is_organisation(kind.kind),
+                names_are_own: is_organisation(kind.kind),
                 owner,
                 statement,
             }
@@ -118,11 +121,13 @@ pub(crate) fn knowledge<'a>(domain: &str, map: &'a DomainMap, rules: &Rules) -> 
         (None, Some((ending, kind))) => DomainKnowledge {
             kind: Some((kind, Source::DomainMap)),
             is_carrier: false,
+            names_are_own: true,
             owner,
             statement: format!("{domain} ends in .{ending}, which is for {} only", kind.kind),
         },
         (None, None) => {
-            DomainKnowledge { kind: None, is_carrier: false, owner, statement: format!("nothing is known of {domain}") }
+            let statement = format!("nothing is known of {domain}");
+            DomainKnowledge { kind: None, is_carrier: false, names_are_own: false, owner, statement }
         }
     }
 }

@@ -1,0 +1,241 @@
+//! What the public side serves besides beacons: the tracker's files, the opt-out page, health.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here is the finding of a test")]
+
+mod public_support;
+
+use beacon::EventKind;
+use collector::{
+    counters::RejectRule,
+    ingest::{Settings, TrackerFile},
+    site::ConsentMode,
+    snapshot::Snapshot,
+    spool::AppendError,
+};
+use http::StatusCode;
+use public_support::{CLIENT, FIREFOX, Setup, request, site, sites};
+use std::{io::Read, sync::Arc};
+
+const SCRIPT: &[u8] = b"(function(s){start(s)})(\"%FIRMSIGHT%\");";
+const WASM: &[u8] = b"\0asm\x01\0\0\0";
+const FILES: &[TrackerFile] = &[
+    ("lfa.js", SCRIPT),
+    ("core.0123456789abcdef.wasm", WASM),
+    ("core.fedcba9876543210.js", b"export function run(){}"),
+];
+const ALL_SITES: &str = r#"{"endpoint":"/lfa","sites":{"addresses":{"consent":"cookieless"},"cookieless":{"consent":"cookieless"},"free":{"consent":"not-required"},"identify":{"identify":true},"own":{"consent":"cookieless"}}}"#;
+
+fn unpacked(encoding: &str, body: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    match encoding {
+        "br" => drop(brotli::Decompressor::new(body, 4096).read_to_end(&mut plain).unwrap()),
+        "gzip" => drop(flate2::read::GzDecoder::new(body).read_to_end(&mut plain).unwrap()),
+        "" => plain.extend_from_slice(body),
+        other => panic!("{other}"),
+    }
+    plain
+}
+
+#[tokio::test]
+async fn the_script_carries_the_settings_of_the_sites() {
+    let setup = Setup::with_tracker(Settings::default(), FILES);
+    let script = setup.get("/lfa.js", &[]).await;
+    assert_eq!(script.status, StatusCode::OK);
+    assert_eq!(script.text(), format!("(function(s){{start(s)}})({ALL_SITES});"));
+    for (name, value) in [
+        ("content-type", "text/javascript; charset=utf-8"),
+        ("cache-control", "public, max-age=3600"),
+        ("vary", "Accept-Encoding"),
+        ("access-control-allow-origin", "*"),
+        ("x-content-type-options", "nosniff"),
+    ] {
+        assert_eq!(script.header(name), value, "{name}");
+    }
+
+    let one = setup.get("/lfa.js?site=required", &[]).await;
+    assert_eq!(one.text(), r#"(function(s){start(s)})({"endpoint":"/lfa","sites":{"required":{}}});"#);
+    let none = setup.get("/lfa.js?site=nobody", &[]).await;
+    assert_eq!((none.status, none.problem()["rule"].as_str()), (StatusCode::NOT_FOUND, Some("unknown-site")));
+
+    // A change of the sites is a change of the script.
+    let added = site("added", ConsentMode::NotRequired, "added.example.com");
+    let mut next: Snapshot = sites();
+    next.sites.clear();
+    next.sites.insert(added.id.clone(), Arc::new(added));
+    setup.snapshot.store(Arc::new(next));
+    let changed = setup.get("/lfa.js", &[]).await;
+    assert!(changed.text().contains(r#""sites":{"added":{"consent":"not-required"}}"#), "{}", changed.text());
+    assert_ne!(changed.header("etag"), script.header("etag"));
+}
+
+#[tokio::test]
+async fn the_script_comes_compressed_and_only_when_it_changed() {
+    let setup = Setup::with_tracker(Settings::default(), FILES);
+    let plain = setup.get("/lfa.js", &[]).await;
+    for (accepted, encoding) in [
+        ("br", "br"),
+        ("gzip, deflate, br, zstd", "br"),
+        ("gzip", "gzip"),
+        ("GZIP;q=0.5, br;q=0", "gzip"),
+        ("br; q=0.0", ""),
+        ("identity", ""),
+        ("", ""),
+    ] {
+        let answer = setup.get("/lfa.js", &[("accept-encoding", accepted)]).await;
+        assert_eq!(answer.header("content-encoding"), encoding, "{accepted}");
+        assert_eq!(unpacked(encoding, &answer.body), plain.body, "{accepted}");
+    }
+    let etag = plain.header("etag");
+    for (sent, status) in [
+        (etag, 304),
+        (etag.trim_start_matches("W/"), 304),
+        (&*format!("\"x\", {etag}"), 304),
+        ("*", 304),
+        ("\"other\"", 200),
+    ] {
+        let answer = setup.get("/lfa.js", &[("if-none-match", sent)]).await;
+        assert_eq!(answer.status.as_u16(), status, "{sent}");
+        assert_eq!(answer.body.is_empty(), status == 304, "{sent}");
+        assert_eq!(answer.header("etag"), etag);
+    }
+}
+
+#[tokio::test]
+async fn hashed_files_stand_beside_the_script_for_good() {
+    let renamed =
+        Settings { script_path: "/js/stats.js".to_owned(), endpoint_path: "/in".to_owned(), ..Settings::default() };
+    for (settings, stem, script) in [(Settings::default(), "/lfa", "/lfa.js"), (renamed, "/js/stats", "/js/stats.js")] {
+        let setup = Setup::with_tracker(settings, FILES);
+        assert_eq!(setup.get(script, &[]).await.status, StatusCode::OK);
+        let wasm = setup.get(&format!("{stem}.0123456789abcdef.wasm"), &[]).await;
+        assert_eq!((wasm.status, &wasm.body[..]), (StatusCode::OK, WASM));
+        assert_eq!(wasm.header("content-type"), "application/wasm");
+        assert_eq!(wasm.header("cache-control"), "public, max-age=31536000, immutable");
+        let fallback = setup.get(&format!("{stem}.fedcba9876543210.js"), &[]).await;
+        assert_eq!(fallback.header("content-type"), "text/javascript; charset=utf-8");
+        let gone = setup.get(&format!("{stem}.0000000000000000.wasm"), &[]).await;
+        assert_eq!(gone.status, StatusCode::NOT_FOUND);
+        let wrong = setup.send(request("POST", script, &[], Vec::new())).await;
+        assert_eq!((wrong.status, wrong.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD"));
+    }
+}
+
+#[tokio::test]
+async fn a_binary_without_the_tracker_says_how_to_get_one() {
+    let answer = Setup::new().get("/lfa.js", &[]).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    let detail = "this binary was built without the tracker: run cargo xtask build";
+    assert_eq!(answer.problem()["detail"], detail);
+}
+
+#[tokio::test]
+async fn the_opt_out_page_shows_nothing_and_changes_nothing() {
+    let setup = Setup::new();
+    let cookie = format!("_lfa={CLIENT}");
+    let page = setup.get("/lfa/privacy?site=required", &[("cookie", &cookie)]).await;
+    assert_eq!((page.status, page.header("content-type")), (StatusCode::OK, "text/html; charset=utf-8"));
+    assert_eq!((page.header("x-frame-options"), page.header("cache-control")), ("DENY", "no-store"));
+    assert!(page.header("content-security-policy").contains("frame-ancestors 'none'"));
+    assert!(page.cookies().is_empty() && !page.text().contains("LF1.1") && !page.text().contains("203.0.113"));
+    assert!(page.text().contains(r#"name="site" value="required""#));
+    let other = setup.get("/lfa/privacy?site=%22%3E%3Cscript%3E", &[]).await;
+    assert!(!other.text().contains("<script") && !other.text().contains("name=\"site\""));
+}
+
+#[tokio::test]
+async fn a_choice_on_the_opt_out_page_counts_only_from_the_page() {
+    const HOST: (&str, &str) = ("host", "stats.example.com");
+    let cookie = format!("a=b; _lfa={CLIENT}");
+    let same = ("sec-fetch-site", "same-origin");
+    for (headers, allowed) in [
+        (vec![same], true),
+        (vec![("sec-fetch-site", "cross-site")], false),
+        (vec![("sec-fetch-site", "same-site"), ("origin", "https://stats.example.com")], false),
+        (vec![("origin", "https://stats.example.com")], true),
+        (vec![("origin", "https://evil.test")], false),
+        (vec![("origin", "null")], false),
+        (vec![], false),
+    ] {
+        let setup = Setup::new();
+        let all: Vec<_> = headers.iter().copied().chain([HOST]).collect();
+        let answer = setup.send(request("POST", "/lfa/privacy", &all, b"action=object".to_vec())).await;
+        assert_eq!(answer.status == StatusCode::OK, allowed, "{headers:?}");
+        assert_eq!(answer.cookies().is_empty(), !allowed, "{headers:?}");
+    }
+
+    let setup = Setup::new();
+    let all = [same, HOST, ("cookie", cookie.as_str())];
+    let answer = setup.send(request("POST", "/lfa/privacy", &all, b"action=object".to_vec())).await;
+    let mut cookies = answer.cookies();
+    cookies.sort_unstable();
+    assert_eq!(cookies.len(), 3);
+    assert!(
+        cookies.iter().any(|cookie| cookie.starts_with("_lfa_consent=false;") && cookie.contains("Max-Age=63072000"))
+    );
+    for domain in [true, false] {
+        let removed = |cookie: &&&str| cookie.starts_with("_lfa=;") && cookie.contains("Max-Age=0");
+        assert!(cookies.iter().filter(removed).any(|cookie| cookie.contains("Domain=example.com") == domain));
+    }
+    assert_eq!(setup.balance().received, 0);
+
+    // Erasing reaches the named site, or all that share the collector's domain.
+    for (form, expected) in [("action=erase&site=required", 1), ("action=erase", 5), ("action=erase&site=nobody", 0)] {
+        let setup = Setup::new();
+        let answer = setup.send(request("POST", "/lfa/privacy", &all, form.as_bytes().to_vec())).await;
+        assert_eq!(answer.status, StatusCode::OK, "{form}");
+        let beacons = setup.sink.beacons();
+        assert_eq!((beacons.len(), setup.balance().in_flight), (expected, expected as u64), "{form}");
+        for beacon in beacons {
+            assert_eq!(beacon.client.unwrap().to_string(), CLIENT);
+            assert_eq!(beacon.events[0].kind, EventKind::Forget);
+        }
+    }
+    let full = Setup::new();
+    *full.sink.refusal.lock().unwrap() = Some(AppendError::Full);
+    let answer = full.send(request("POST", "/lfa/privacy", &all, b"action=erase&site=required".to_vec())).await;
+    assert_eq!((answer.status, full.rejected(RejectRule::SpoolUnavailable)), (StatusCode::SERVICE_UNAVAILABLE, 1));
+
+    let unknown = setup.send(request("POST", "/lfa/privacy", &all, b"action=other".to_vec())).await;
+    assert_eq!((unknown.status, unknown.problem()["field"].as_str()), (StatusCode::BAD_REQUEST, Some("action")));
+    let large = setup.send(request("POST", "/lfa/privacy", &all, vec![b'a'; 5000])).await;
+    assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn health_and_readiness_say_what_is_missing() {
+    let setup = Setup::new();
+    assert_eq!(setup.get("/healthz", &[]).await.status, StatusCode::OK);
+    assert_eq!(setup.get("/readyz", &[]).await.status, StatusCode::OK);
+    *setup.sink.refusal.lock().unwrap() = Some(AppendError::Full);
+    let full = setup.get("/readyz", &[]).await;
+    assert_eq!(
+        (full.status, full.problem()["rule"].as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, Some("spool-unavailable"))
+    );
+    setup.snapshot.store(Arc::new(Snapshot::default()));
+    let empty = setup.get("/readyz", &[]).await;
+    assert_eq!(
+        (empty.status, empty.problem()["rule"].as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, Some("sites-not-loaded"))
+    );
+    assert_eq!(setup.get("/healthz", &[]).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_refused() {
+    let setup = Setup::new();
+    for (method, path, status, allow) in [
+        ("GET", "/", 404, ""),
+        ("GET", "/lfa/", 404, ""),
+        ("GET", "/metrics", 404, ""),
+        ("GET", "/lfa/../metrics", 404, ""),
+        ("GET", "/lfa", 405, "POST, OPTIONS"),
+        ("PUT", "/lfa", 405, "POST, OPTIONS"),
+        ("POST", "/lfa.gif", 405, "GET"),
+        ("DELETE", "/lfa/privacy", 405, "GET, HEAD, POST"),
+        ("POST", "/healthz", 405, "GET, HEAD"),
+    ] {
+        let answer = setup.send(request(method, path, &[("user-agent", FIREFOX)], Vec::new())).await;
+        assert_eq!((answer.status.as_u16(), answer.header("allow")), (status, allow), "{method} {path}");
+        assert_eq!(answer.problem()["status"], status);
+    }
+}

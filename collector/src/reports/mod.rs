@@ -1,1 +1,121 @@
-//! To be written.
+//! The Leadfeeder-shaped reports API, `/metrics` and the health checks.
+//!
+//! Existing clients of that product work against it with only the base URL changed; docs/reports-api.md describes it
+//! for its users. A request passes through these parts:
+//!
+//! 1. [`authentication`] finds the key in the snapshot, counts the request against the key's allowance and hands a
+//!    `Caller` on, which knows the sites the key may see and writes the audit record.
+//! 2. The endpoint's own file ([`accounts`], [`leads`], [`visits`], [`companies`], [`drops`]) reads [`parameters`],
+//!    [`dates`] and [`paging`], asks [`queries`], and shapes [`documents`].
+//! 3. Every refusal is one [`error::ReportError`], which alone knows statuses and error documents.
+//!
+//! Only [`queries`] holds SQL, only the files of endpoints know attributes.
+
+mod accounts;
+mod authentication;
+mod companies;
+mod dates;
+mod documents;
+mod drops;
+mod error;
+mod health;
+mod leads;
+mod metrics;
+mod paging;
+mod parameters;
+mod pseudonym;
+mod queries;
+mod rate_limit;
+mod visits;
+
+pub use companies::ResolveForReports;
+pub use health::ReadinessCheck;
+pub use metrics::{Metric, MetricsSource, Sample};
+
+use crate::{counters::Counters, snapshot::SharedSnapshot, store::Store, time::UnixMillis};
+use axum::{Router, middleware, routing::get};
+use error::ReportError;
+use pseudonym::Pseudonyms;
+use rate_limit::RateLimit;
+use std::sync::Arc;
+
+/// What the owner can set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where clients reach the API, without a slash at the end; all links begin with it.
+    pub base_url: String,
+    /// Requests a key may make in a clock minute; 0 means any number.
+    pub requests_per_minute: u32,
+    /// Whether `/metrics` asks for a key: so where the listener isn't loopback.
+    pub metrics_needs_key: bool,
+    /// The key under which client ids are replaced by pseudonyms.
+    pub pseudonym_key: [u8; 32],
+}
+
+/// What the API reads from.
+pub struct State {
+    /// Visits and companies.
+    pub store: Store,
+    /// Sites and keys.
+    pub snapshot: SharedSnapshot,
+    /// For `/metrics`.
+    pub counters: Arc<Counters>,
+    /// For `/companies?ip=`.
+    pub resolver: Arc<dyn ResolveForReports>,
+    /// Other rooms' values for `/metrics`.
+    pub metrics: Vec<Arc<dyn MetricsSource>>,
+    /// What `/readyz` asks besides whether the sites are loaded.
+    pub readiness: Vec<Arc<dyn ReadinessCheck>>,
+    /// What the owner can set.
+    pub settings: Settings,
+    /// The clock of the rate limit, [`UnixMillis::now`] but for tests.
+    pub clock: fn() -> UnixMillis,
+}
+
+/// The state and what was made of it once.
+struct Shared {
+    state: State,
+    rate_limit: RateLimit,
+    pseudonyms: Pseudonyms,
+}
+
+impl Shared {
+    fn base_url(&self) -> &str {
+        self.state.settings.base_url.trim_end_matches('/')
+    }
+}
+
+/// The whole admin side of this room as a router that any axum program can nest or serve.
+pub fn router(state: State) -> Router {
+    let shared = Arc::new(Shared {
+        rate_limit: RateLimit::new(state.settings.requests_per_minute),
+        pseudonyms: Pseudonyms::new(&state.settings.pseudonym_key),
+        state,
+    });
+    let with_key = || middleware::from_fn_with_state(Arc::clone(&shared), authentication::authenticate);
+
+    let reports = Router::new()
+        .route("/accounts", get(accounts::list))
+        .route("/accounts/{account}", get(accounts::one))
+        .route("/accounts/{account}/leads", get(leads::list))
+        .route("/accounts/{account}/leads/{lead}", get(leads::one))
+        .route("/accounts/{account}/leads/{lead}/visits", get(visits::of_lead))
+        .route("/accounts/{account}/visits", get(visits::of_account))
+        .route("/companies", get(companies::by_address))
+        .route("/v1/accounts/{account}/drops", get(drops::by_day))
+        .route_layer(with_key());
+
+    let mut metrics = Router::new().route("/metrics", get(metrics::show));
+    if shared.state.settings.metrics_needs_key {
+        metrics = metrics.route_layer(with_key());
+    }
+
+    Router::new()
+        .route("/healthz", get(health::healthy))
+        .route("/readyz", get(health::ready))
+        .merge(reports)
+        .merge(metrics)
+        .fallback(|| async { ReportError::NotFound("path") })
+        .method_not_allowed_fallback(|| async { ReportError::MethodNotAllowed })
+        .with_state(shared)
+}

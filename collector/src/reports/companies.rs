@@ -1,0 +1,103 @@
+//! `GET /companies?ip=`: the company behind one address, in the shape of IP-Enrich.
+
+use super::{Shared, authentication::Caller, error::ReportError, parameters::Parameters};
+use axum::{
+    Extension, Json,
+    extract::{RawQuery, State},
+};
+use firmsight_resolver::{Company, Location, Verdict};
+use serde::Serialize;
+use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc};
+
+/// What the reports API asks the resolver.
+pub trait ResolveForReports: Send + Sync {
+    /// The verdict on an address, DNS included; never fails, at worst it knows nothing.
+    fn verdict(&self, address: IpAddr) -> Pin<Box<dyn Future<Output = Verdict> + Send + '_>>;
+}
+
+/// Objects are there even when nothing in them is known: clients read `company.revenue.amount` without looking.
+#[derive(Debug, Serialize)]
+pub(super) struct Enrichment {
+    id: String,
+    ip_address: IpAddr,
+    confidence_score: String,
+    company: EnrichedCompany,
+    business_ids: [String; 0],
+    location: Location,
+}
+
+#[derive(Debug, Serialize)]
+struct EnrichedCompany {
+    name: String,
+    domain: Option<String>,
+    logo_url: Option<String>,
+    revenue: Revenue,
+    employees_range: EmployeesRange,
+    industries: Industries,
+    social: Social,
+    business_ids: [String; 0],
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Revenue {
+    year: Option<u16>,
+    amount: Option<u64>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct EmployeesRange {
+    min: Option<u32>,
+    max: Option<u32>,
+}
+
+/// An object here, where leads have a list.
+#[derive(Debug, Serialize)]
+struct Industries {
+    name: Option<String>,
+    sic: [String; 0],
+    naics: [String; 0],
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Social {
+    twitter: Option<String>,
+    facebook: Option<String>,
+    linkedin: Option<String>,
+}
+
+fn enrichment(address: IpAddr, company: Company, location: Location) -> Enrichment {
+    Enrichment {
+        id: company.id.to_string(),
+        ip_address: address,
+        confidence_score: format!("{:.2}", company.confidence.get()),
+        company: EnrichedCompany {
+            name: company.name,
+            domain: company.domain,
+            logo_url: None,
+            revenue: Revenue::default(),
+            employees_range: EmployeesRange::default(),
+            industries: Industries { name: company.industry, sic: [], naics: [] },
+            social: Social::default(),
+            business_ids: [],
+        },
+        business_ids: [],
+        location,
+    }
+}
+
+/// `GET /companies?ip=`
+pub(super) async fn by_address(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Enrichment>, ReportError> {
+    let parameters = Parameters::read(query.as_deref());
+    let address: IpAddr = parameters
+        .required("ip")?
+        .parse()
+        .map_err(|_| ReportError::Parameter { name: "ip", detail: "ip must be an IPv4 or IPv6 address".to_owned() })?;
+    caller.audit(None);
+    let verdict = shared.state.resolver.verdict(address).await;
+    let company = verdict.company.ok_or(ReportError::NotFound("company"))?;
+    Ok(Json(enrichment(address, company, verdict.location)))
+}

@@ -1,0 +1,237 @@
+//! The asked window of time, and an instant as the account's date and hour.
+//!
+//! A date stands for the whole day in the account's time zone; a datetime for one instant, in the
+//! account's zone where it has no offset of its own. Both ends are inclusive.
+
+use super::{error::ReportError, parameters::Parameters};
+use crate::time::UnixMillis;
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime, date},
+    tz::TimeZone,
+};
+
+/// The days that storage can hold with room to spare; a window reaching beyond is cut, since there can be nothing.
+const FIRST_DAY: Date = date(1970, 1, 1);
+const LAST_DAY: Date = date(2100, 1, 1);
+const LAST_MILLIS: i64 = 4_102_444_800_000;
+
+/// A span of time, in one account's zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    /// First millisecond.
+    pub(super) from: UnixMillis,
+    /// First millisecond after it.
+    pub(super) until: UnixMillis,
+    /// First and last day where both ends were dates: then whole days can be summed.
+    pub(super) days: Option<(Date, Date)>,
+    /// `start_date` as asked, for links.
+    pub(super) start_text: String,
+    /// `end_date` as asked, for links.
+    pub(super) end_text: String,
+}
+
+impl Window {
+    /// Reads `start_date` and `end_date`, both required.
+    pub(super) fn read(parameters: &Parameters, zone: &TimeZone) -> Result<Self, ReportError> {
+        let start_text = parameters.required("start_date")?;
+        let end_text = parameters.required("end_date")?;
+        let start = Bound::read("start_date", start_text, zone)?;
+        let end = Bound::read("end_date", end_text, zone)?;
+        if start.first > end.last {
+            return Err(reversed());
+        }
+        Ok(Self {
+            from: UnixMillis(start.first.clamp(0, LAST_MILLIS)),
+            until: UnixMillis(end.last.saturating_add(1).clamp(0, LAST_MILLIS)),
+            days: start.day.zip(end.day).map(|(first, last)| (storable(first), storable(last))),
+            start_text: start_text.to_owned(),
+            end_text: end_text.to_owned(),
+        })
+    }
+}
+
+/// Reads `start_date` and `end_date` where only plain dates make sense.
+pub(super) fn read_days(parameters: &Parameters) -> Result<(Date, Date), ReportError> {
+    let day = |name: &'static str| {
+        let detail = format!("{name} must be a date such as 2026-01-31");
+        parse_day(parameters.required(name)?).ok_or(ReportError::Parameter { name, detail })
+    };
+    let (first, last) = (day("start_date")?, day("end_date")?);
+    if first > last { Err(reversed()) } else { Ok((storable(first), storable(last))) }
+}
+
+fn reversed() -> ReportError {
+    ReportError::Parameter { name: "end_date", detail: "end_date is before start_date".to_owned() }
+}
+
+fn storable(day: Date) -> Date {
+    day.clamp(FIRST_DAY, LAST_DAY)
+}
+
+/// One end of a window: its first and last millisecond since 1970.
+struct Bound {
+    first: i64,
+    last: i64,
+    day: Option<Date>,
+}
+
+impl Bound {
+    fn read(name: &'static str, text: &str, zone: &TimeZone) -> Result<Self, ReportError> {
+        Self::parse(text, zone).ok_or_else(|| ReportError::Parameter {
+            name,
+            detail: format!("{name} must be a date such as 2026-01-31 or a datetime such as 2026-01-31T09:30:00Z"),
+        })
+    }
+
+    fn parse(text: &str, zone: &TimeZone) -> Option<Self> {
+        if let Some(day) = parse_day(text) {
+            let first = midnight(day, zone)?;
+            let last = midnight(day.tomorrow().ok()?, zone)? - 1;
+            return Some(Self { first, last, day: Some(day) });
+        }
+        // jiff also reads forms without hyphens and without a time, which the API does not have.
+        parse_day(text.get(..10)?)?;
+        let instant = match text.parse::<Timestamp>() {
+            Ok(instant) => instant,
+            Err(_) => zone.to_timestamp(text.parse::<DateTime>().ok()?).ok()?,
+        };
+        let millis = instant.as_millisecond();
+        Some(Self { first: millis, last: millis, day: None })
+    }
+}
+
+fn parse_day(text: &str) -> Option<Date> {
+    let is_plain = text.len() == 10
+        && text.bytes().enumerate().all(|(at, b)| if at == 4 || at == 7 { b == b'-' } else { b.is_ascii_digit() });
+    is_plain.then(|| text.parse().ok()).flatten()
+}
+
+/// The day's first millisecond. Where the clocks skip midnight, that is the first instant after the gap.
+fn midnight(day: Date, zone: &TimeZone) -> Option<i64> {
+    Some(day.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond())
+}
+
+/// An instant, ready for the API.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LocalTime {
+    /// UTC with milliseconds and `Z`.
+    pub(super) instant: String,
+    /// `YYYY-MM-DD` in the account's zone.
+    pub(super) date: String,
+    /// 0 to 23 in the account's zone.
+    pub(super) hour: i8,
+}
+
+impl LocalTime {
+    pub(super) fn of(at: UnixMillis, zone: &TimeZone) -> Self {
+        let instant = Timestamp::from_millisecond(at.0).unwrap_or_default();
+        let local = zone.to_datetime(instant);
+        Self { instant: format!("{instant:.3}"), date: local.date().to_string(), hour: local.hour() }
+    }
+}
+
+/// The site's time zone. Sites are checked when they are made; should the zone data have lost one since, days are UTC.
+pub(super) fn zone(name: &str) -> TimeZone {
+    TimeZone::get(name).unwrap_or_else(|error| {
+        tracing::warn!(timezone = name, %error, "A site's time zone is not known; its days are counted in UTC");
+        TimeZone::UTC
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(start: &str, end: &str, zone_name: &str) -> Result<Window, String> {
+        let query: String = form_urlencoded::Serializer::new(String::new())
+            .append_pair("start_date", start)
+            .append_pair("end_date", end)
+            .finish();
+        Window::read(&Parameters::read(Some(&query)), &zone(zone_name)).map_err(|error| error.to_string())
+    }
+
+    fn span(start: &str, end: &str, zone_name: &str) -> (String, String) {
+        let window = window(start, end, zone_name).unwrap();
+        let text = |millis: UnixMillis| Timestamp::from_millisecond(millis.0).unwrap().to_string();
+        (text(window.from), text(window.until))
+    }
+
+    #[test]
+    fn a_date_is_the_whole_day_in_the_accounts_zone_also_when_the_clocks_change() {
+        let cases = [
+            ("2026-01-05", "2026-01-05", "UTC", "2026-01-05T00:00:00Z", "2026-01-06T00:00:00Z"),
+            ("2026-01-05", "2026-01-06", "Europe/Berlin", "2026-01-04T23:00:00Z", "2026-01-06T23:00:00Z"),
+            // 23 hours: summer time begins
+            ("2026-03-29", "2026-03-29", "Europe/Berlin", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"),
+            // 25 hours: summer time ends
+            ("2026-10-25", "2026-10-25", "Europe/Berlin", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
+            // midnight does not exist on this day in Beirut
+            ("2026-03-29", "2026-03-29", "Asia/Beirut", "2026-03-28T22:00:00Z", "2026-03-29T21:00:00Z"),
+            ("2026-07-01", "2026-07-01", "Asia/Kathmandu", "2026-06-30T18:15:00Z", "2026-07-01T18:15:00Z"),
+            ("2021-05-24", "2021-05-24", "America/Los_Angeles", "2021-05-24T07:00:00Z", "2021-05-25T07:00:00Z"),
+        ];
+        for (start, end, zone_name, from, until) in cases {
+            assert_eq!(span(start, end, zone_name), (from.to_owned(), until.to_owned()), "{start} {end} {zone_name}");
+        }
+    }
+
+    #[test]
+    fn a_datetime_is_an_instant_and_its_end_is_inclusive() {
+        let cases = [
+            ("2026-06-01T10:00:00Z", "2026-06-01T11:00:00Z", "2026-06-01T10:00:00Z", "2026-06-01T11:00:00.001Z"),
+            ("2026-06-01T10:00:00+02:00", "2026-06-01T10:00:00", "2026-06-01T08:00:00Z", "2026-06-01T08:00:00.001Z"),
+            ("2026-06-01 10:00:00.250", "2026-06-02", "2026-06-01T08:00:00.25Z", "2026-06-02T22:00:00Z"),
+        ];
+        for (start, end, from, until) in cases {
+            assert_eq!(span(start, end, "Europe/Berlin"), (from.to_owned(), until.to_owned()), "{start} {end}");
+            assert_eq!(window(start, end, "Europe/Berlin").unwrap().days, None);
+        }
+    }
+
+    #[test]
+    fn two_dates_are_whole_days_and_far_ones_are_cut() {
+        let days = |start, end| window(start, end, "UTC").unwrap().days.unwrap();
+        assert_eq!(days("2026-01-05", "2026-02-01"), (date(2026, 1, 5), date(2026, 2, 1)));
+        assert_eq!(days("1900-01-01", "9998-12-31"), (FIRST_DAY, LAST_DAY));
+        assert_eq!(LAST_MILLIS, midnight(LAST_DAY, &TimeZone::UTC).unwrap());
+    }
+
+    #[test]
+    fn garbage_and_reversed_dates_are_refused_by_name() {
+        for bad in [
+            "2026-02-30",
+            "2026-2-3",
+            "20260203",
+            "yesterday",
+            "2026-01-01'--",
+            "2026-01-01T",
+            "2026-01-01T99:00",
+            "٢٠٢٦-٠١-٠١",
+            "9999-12-31",
+        ] {
+            assert!(window(bad, "2026-12-31", "UTC").is_err(), "{bad}");
+            assert!(window("2020-01-01", bad, "UTC").unwrap_err().starts_with("end_date "), "{bad}");
+        }
+        assert_eq!(window("2026-01-02", "2026-01-01", "UTC").unwrap_err(), "end_date is before start_date");
+    }
+
+    #[test]
+    fn instants_have_milliseconds_and_the_accounts_own_date_and_hour() {
+        let at = |text: &str, zone_name: &str| {
+            let local =
+                LocalTime::of(UnixMillis(text.parse::<Timestamp>().unwrap().as_millisecond()), &zone(zone_name));
+            (local.instant, local.date, local.hour)
+        };
+        let expect = |instant: &str, date: &str, hour| (instant.to_owned(), date.to_owned(), hour);
+        assert_eq!(
+            at("2021-05-24T13:40:03.071Z", "America/Los_Angeles"),
+            expect("2021-05-24T13:40:03.071Z", "2021-05-24", 6)
+        );
+        assert_eq!(at("2026-03-29T00:59:59Z", "Europe/Berlin"), expect("2026-03-29T00:59:59.000Z", "2026-03-29", 1));
+        assert_eq!(at("2026-03-29T01:00:00Z", "Europe/Berlin"), expect("2026-03-29T01:00:00.000Z", "2026-03-29", 3));
+        assert_eq!(at("2026-10-25T00:30:00Z", "Europe/Berlin"), expect("2026-10-25T00:30:00.000Z", "2026-10-25", 2));
+        assert_eq!(at("2026-10-25T01:30:00Z", "Europe/Berlin"), expect("2026-10-25T01:30:00.000Z", "2026-10-25", 2));
+        assert_eq!(at("2026-12-31T23:30:00Z", "Europe/Berlin"), expect("2026-12-31T23:30:00.000Z", "2027-01-01", 0));
+    }
+}

@@ -1,0 +1,203 @@
+//! `GET /metrics`: Prometheus text exposition format 0.0.4.
+
+use super::Shared;
+use crate::counters::{Balance, DropReason, RejectRule};
+use axum::{
+    extract::State,
+    http::{HeaderName, header},
+};
+use std::{fmt::Write, sync::Arc};
+
+/// The format's own content type.
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MetricKind {
+    Counter,
+    Gauge,
+}
+
+macro_rules! metrics {
+    ($($(#[$meta:meta])* $variant:ident = $kind:ident $name:literal $help:literal,)*) => {
+        /// Every metric there is: no name is spelled anywhere else.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Metric { $($(#[$meta])* #[doc = $help] $variant,)* }
+
+        impl Metric {
+            /// All of them, in the order in which they are shown.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// Its name in the exposition.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            const fn kind(self) -> MetricKind {
+                match self { $(Self::$variant => MetricKind::$kind,)* }
+            }
+
+            const fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help,)* }
+            }
+        }
+    };
+}
+
+metrics! {
+    EventsReceived = Counter "firmsight_events_received_total" "Events decoded from beacons since the start.",
+    EventsRecovered = Counter "firmsight_events_recovered_total" "Events found in the spool at the start.",
+    EventsStored = Counter "firmsight_events_stored_total" "Events written to ClickHouse since the start.",
+    EventsDropped = Counter "firmsight_events_dropped_total" "Events accepted and deliberately not kept, by reason.",
+    EventsRejected = Counter "firmsight_events_rejected_total" "Events refused with an error status, by rule.",
+    EventsInFlight = Gauge "firmsight_events_in_flight" "Events accepted and neither stored nor dropped yet.",
+    UndecodableBeacons = Counter "firmsight_undecodable_beacons_total" "Requests refused before their events could be counted, by rule.",
+    SpoolBytes = Gauge "firmsight_spool_bytes" "Bytes of the spool's files.",
+    SpoolMaxBytes = Gauge "firmsight_spool_max_bytes" "Bytes at which the spool is full and beacons get 503.",
+    SpoolSegments = Gauge "firmsight_spool_segments" "Closed spool segments that wait for the store.",
+    StoreFailures = Counter "firmsight_store_failures_total" "Attempts to process a spool segment that failed and are repeated.",
+    UntrustedForwardingHeaders = Counter "firmsight_untrusted_forwarding_headers_total"
+        "Requests from local peers with forwarding headers that were not believed; is [public].trusted_proxies set?",
+}
+
+/// One value of a metric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Which metric.
+    pub metric: Metric,
+    /// The label's name and value, where the metric has one.
+    pub label: Option<(&'static str, String)>,
+    /// The value now.
+    pub value: u64,
+}
+
+impl Sample {
+    /// A value without a label.
+    #[must_use]
+    pub const fn new(metric: Metric, value: u64) -> Self {
+        Self { metric, label: None, value }
+    }
+}
+
+/// A room that has values to show.
+pub trait MetricsSource: Send + Sync {
+    /// Its values now; must not block.
+    fn samples(&self) -> Vec<Sample>;
+}
+
+/// All values of one reading, so that the equation of the counters holds in what is shown.
+fn balance_samples(balance: &Balance) -> Vec<Sample> {
+    let mut samples = vec![
+        Sample::new(Metric::EventsReceived, balance.received),
+        Sample::new(Metric::EventsRecovered, balance.recovered),
+        Sample::new(Metric::EventsStored, balance.stored),
+        Sample::new(Metric::EventsInFlight, balance.in_flight),
+    ];
+    let reasons = DropReason::ALL.iter().map(|reason| reason.as_str()).zip(&balance.dropped);
+    let rules = || RejectRule::ALL.iter().map(|rule| rule.as_str());
+    let labelled = |metric, name| {
+        move |(value, count): (&'static str, &u64)| Sample {
+            metric,
+            label: Some((name, value.to_owned())),
+            value: *count,
+        }
+    };
+    samples.extend(reasons.map(labelled(Metric::EventsDropped, "reason")));
+    samples.extend(rules().zip(&balance.rejected).map(labelled(Metric::EventsRejected, "rule")));
+    samples.extend(rules().zip(&balance.undecodable_by_rule).map(labelled(Metric::UndecodableBeacons, "rule")));
+    samples
+}
+
+fn exposition(samples: &[Sample]) -> String {
+    let mut text = String::new();
+    for metric in Metric::ALL {
+        let mut values = samples.iter().filter(|sample| sample.metric == *metric).peekable();
+        if values.peek().is_none() {
+            continue;
+        }
+        let kind = match metric.kind() {
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+        };
+        let name = metric.name();
+        line(&mut text, format_args!("# HELP {name} {}", metric.help()));
+        line(&mut text, format_args!("# TYPE {name} {kind}"));
+        for Sample { label, value, .. } in values {
+            match label {
+                None => line(&mut text, format_args!("{name} {value}")),
+                Some((label, of)) => line(&mut text, format_args!("{name}{{{label}=\"{}\"}} {value}", escaped(of))),
+            }
+        }
+    }
+    text
+}
+
+fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // Writing to a string can't fail; should it ever, the line is missing.
+    if writeln!(text, "{arguments}").is_err() {
+        tracing::error!("A metric could not be written");
+    }
+}
+
+/// Label values escape backslash, quote and line feed.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// `GET /metrics`
+pub(super) async fn show(State(shared): State<Arc<Shared>>) -> ([(HeaderName, &'static str); 1], String) {
+    let mut samples = balance_samples(&shared.state.counters.balance());
+    samples.extend(shared.state.metrics.iter().flat_map(|source| source.samples()));
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], exposition(&samples))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::Counters;
+
+    #[test]
+    fn every_counter_is_shown_once_with_help_and_type_and_the_sum_is_right() {
+        let counters = Counters::default();
+        counters.receive(10);
+        counters.recover(2);
+        counters.store(5);
+        counters.drop_events(DropReason::Residential, 3);
+        counters.reject(RejectRule::Consent, 1);
+        counters.undecodable(RejectRule::Malformed);
+        let text = exposition(&balance_samples(&counters.balance()));
+        for expected in [
+            "# HELP firmsight_events_received_total Events decoded from beacons since the start.\n",
+            "# TYPE firmsight_events_received_total counter\nfirmsight_events_received_total 10\n",
+            "firmsight_events_recovered_total 2\n",
+            "firmsight_events_stored_total 5\n",
+            "firmsight_events_dropped_total{reason=\"residential\"} 3\n",
+            "firmsight_events_rejected_total{rule=\"consent\"} 1\n",
+            "# TYPE firmsight_events_in_flight gauge\nfirmsight_events_in_flight 3\n",
+            "firmsight_undecodable_beacons_total{rule=\"malformed\"} 1\n",
+        ] {
+            assert_eq!(text.matches(expected).count(), 1, "{expected} in {text}");
+        }
+        assert_eq!(text.matches("_dropped_total{").count(), DropReason::ALL.len());
+        assert_eq!(text.matches("events_rejected_total{").count(), RejectRule::ALL.len());
+    }
+
+    #[test]
+    fn names_are_valid_and_counters_end_in_total() {
+        for metric in Metric::ALL {
+            let name = metric.name();
+            assert!(
+                name.starts_with("firmsight_") && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                "{name}"
+            );
+            assert_eq!(name.ends_with("_total"), metric.kind() == MetricKind::Counter, "{name}");
+        }
+    }
+
+    #[test]
+    fn label_values_are_escaped() {
+        let label = Some(("reason", "a\"b\\c\nd".to_owned()));
+        let text = exposition(&[Sample { metric: Metric::EventsDropped, label, value: 1 }]);
+        assert!(text.ends_with("{reason=\"a\\\"b\\\\c\\nd\"} 1\n"), "{text}");
+    }
+}

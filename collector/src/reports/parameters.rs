@@ -1,0 +1,51 @@
+//! The query string of a request, read once.
+
+use super::error::ReportError;
+
+/// The decoded pairs; names that no endpoint knows are ignored, as clients send extra ones.
+#[derive(Debug)]
+pub(super) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    pub(super) fn read(query: Option<&str>) -> Self {
+        Self(form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect())
+    }
+
+    /// The value of a parameter that may be absent. Twice is an error: nobody can say which one was meant.
+    pub(super) fn optional(&self, name: &'static str) -> Result<Option<&str>, ReportError> {
+        let mut values = self.0.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str());
+        let first = values.next();
+        match values.next() {
+            None => Ok(first),
+            Some(_) => Err(ReportError::Parameter { name, detail: format!("{name} is given more than once") }),
+        }
+    }
+
+    /// The value of a parameter that must be there and not empty.
+    pub(super) fn required(&self, name: &'static str) -> Result<&str, ReportError> {
+        self.optional(name)?
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| ReportError::Parameter { name, detail: format!("{name} is missing") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_are_read_raw_and_percent_encoded() {
+        for query in ["page[number]=7&x=1", "page%5Bnumber%5D=7", "page%5bnumber%5d=7"] {
+            let parameters = Parameters::read(Some(query));
+            assert_eq!(parameters.optional("page[number]").unwrap(), Some("7"), "{query}");
+        }
+    }
+
+    #[test]
+    fn missing_empty_and_repeated_parameters_are_told_apart() {
+        let parameters = Parameters::read(Some("end_date=&ip=1&ip=2"));
+        assert_eq!(parameters.required("start_date").unwrap_err().to_string(), "start_date is missing");
+        assert_eq!(parameters.required("end_date").unwrap_err().to_string(), "end_date is missing");
+        assert_eq!(parameters.required("ip").unwrap_err().to_string(), "ip is given more than once");
+    }
+}

@@ -1,0 +1,254 @@
+//! The SQL of the reports. Values travel as server-side parameters, never in the text.
+//!
+//! Leads come from `company_days` where whole days were asked for, else from `visits`; both are replacing tables, read
+//! with `FINAL`, which also leaves out rows marked as deleted. No query reads `events`. A list first finds the companies
+//! of its page and then reads what is known of those.
+//!
+//! # Order
+//! Leads are ordered by their first visit in the window, visits by their start, each with the id to break ties. New
+//! visits therefore come last, and pages already read stay as they were. Newest first, or by company id, each arriving
+//! visit would push entries onto pages that a client has read or has yet to read.
+
+use super::{dates::Window, error::ReportError};
+use crate::{site::SiteId, store::Store};
+use clickhouse::{Row, RowOwned, RowRead, query::Query};
+use firmsight_resolver::CompanyId;
+use jiff::civil::Date;
+use serde::Deserialize;
+
+/// Seconds that the store may work on one query.
+const MAX_SECONDS: u64 = 30;
+
+/// How much a company visited in a window of time.
+#[derive(Clone, Copy, Debug, Row, Deserialize)]
+pub(super) struct Visited {
+    pub(super) company_id: u64,
+    pub(super) visits: u64,
+    pub(super) pageviews: u64,
+}
+
+/// A company over all time.
+#[derive(Clone, Debug, Row, Deserialize)]
+pub(super) struct Company {
+    pub(super) company_id: u64,
+    pub(super) name: String,
+    pub(super) domain: String,
+    pub(super) industry: String,
+    pub(super) country_code: String,
+    pub(super) region: String,
+    pub(super) city: String,
+    pub(super) visits: u64,
+    pub(super) pageviews: u64,
+    /// Milliseconds since 1970.
+    pub(super) first_visit: i64,
+    /// Milliseconds since 1970.
+    pub(super) last_visit: i64,
+}
+
+/// A visit as the reports need it.
+#[derive(Clone, Debug, Row, Deserialize)]
+pub(super) struct Visit {
+    pub(super) visit_id: u64,
+    /// Milliseconds since 1970.
+    pub(super) started_millis: i64,
+    pub(super) visitor: u64,
+    pub(super) has_client: bool,
+    pub(super) company_id: u64,
+    pub(super) country_code: String,
+    pub(super) region: String,
+    pub(super) city: String,
+    pub(super) source: String,
+    pub(super) medium: String,
+    pub(super) campaign: String,
+    pub(super) term: String,
+    pub(super) referrer: String,
+    pub(super) device: String,
+    pub(super) email: String,
+    pub(super) first_name: String,
+    pub(super) last_name: String,
+    /// Milliseconds since 1970, one for each page view.
+    pub(super) route_millis: Vec<i64>,
+    pub(super) route_scheme: Vec<String>,
+    pub(super) route_host: Vec<String>,
+    pub(super) route_path: Vec<String>,
+    pub(super) route_query: Vec<String>,
+    pub(super) route_title: Vec<String>,
+}
+
+/// Events dropped on one day for one reason.
+#[derive(Clone, Debug, Row, Deserialize)]
+pub(super) struct DropRow {
+    pub(super) day_text: String,
+    pub(super) reason: String,
+    pub(super) dropped: u64,
+}
+
+#[derive(Row, Deserialize)]
+struct Count {
+    total: u64,
+}
+
+/// One row per company and day of the window.
+const DAYS_IN_WINDOW: &str = "\
+    SELECT company_id, visits, pageviews, first_visit_at \
+    FROM company_days FINAL \
+    WHERE site = {site:String} AND company_id != 0 AND day BETWEEN {first_day:Date} AND {last_day:Date}";
+
+/// The same columns, one row per visit, for windows that cut through days.
+const VISITS_IN_WINDOW: &str = "\
+    SELECT company_id, 1 AS visits, pageviews, started_at AS first_visit_at \
+    FROM visits FINAL \
+    WHERE site = {site:String} AND company_id != 0 \
+        AND started_at >= fromUnixTimestamp64Milli({from:Int64}) AND started_at < fromUnixTimestamp64Milli({until:Int64})";
+
+const VISIT_COLUMNS: &str = "\
+    SELECT visit_id, toUnixTimestamp64Milli(started_at) AS started_millis, visitor, has_client, company_id, \
+        country_code, region, city, source, medium, campaign, term, referrer, device, email, first_name, last_name, \
+        arrayMap(at -> toUnixTimestamp64Milli(at), route_at) AS route_millis, \
+        route_scheme, route_host, route_path, route_query, route_title";
+
+/// A query that only reads, and not for ever.
+fn read(store: &Store, sql: &str, site: &SiteId) -> Query {
+    store
+        .client()
+        .query(sql)
+        .with_setting("readonly", "2")
+        .with_setting("max_execution_time", MAX_SECONDS.to_string())
+        // A version of a row never moves to another year: the sort key holds the time that the partition is made of.
+        .with_setting("do_not_merge_across_partitions_select_final", "1")
+        .param("site", site.as_str())
+}
+
+async fn all<T: RowOwned + RowRead>(store: &Store, query: Query) -> Result<Vec<T>, ReportError> {
+    Ok(store.in_time(query.fetch_all()).await?)
+}
+
+async fn count(store: &Store, query: Query) -> Result<u64, ReportError> {
+    Ok(all::<Count>(store, query).await?.first().map_or(0, |count| count.total))
+}
+
+const fn lead_source(window: &Window) -> &'static str {
+    if window.days.is_some() { DAYS_IN_WINDOW } else { VISITS_IN_WINDOW }
+}
+
+fn with_window(query: Query, window: &Window) -> Query {
+    match window.days {
+        Some((first, last)) => query.param("first_day", first.to_string()).param("last_day", last.to_string()),
+        None => with_instants(query, window),
+    }
+}
+
+fn with_instants(query: Query, window: &Window) -> Query {
+    query.param("from", window.from.0).param("until", window.until.0)
+}
+
+/// One page of the companies that visited in a window.
+pub(super) async fn visited(
+    store: &Store,
+    site: &SiteId,
+    window: &Window,
+    limit: u64,
+    offset: u64,
+) -> Result<Vec<Visited>, ReportError> {
+    // Columns are qualified, as an alias of the same name would otherwise be meant.
+    let sql = format!(
+        "SELECT company_id, toUInt64(sum(entry.visits)) AS visits, toUInt64(sum(entry.pageviews)) AS pageviews \
+        FROM ({}) AS entry GROUP BY company_id \
+        ORDER BY min(entry.first_visit_at), company_id LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}}",
+        lead_source(window)
+    );
+    all(store, with_window(read(store, &sql, site), window).param("limit", limit).param("offset", offset)).await
+}
+
+/// How many companies visited in a window.
+pub(super) async fn count_visited(store: &Store, site: &SiteId, window: &Window) -> Result<u64, ReportError> {
+    let sql = format!("SELECT uniqExact(company_id) AS total FROM ({})", lead_source(window));
+    count(store, with_window(read(store, &sql, site), window)).await
+}
+
+/// Some companies over all time, in no order; names and places are those of the latest day.
+///
+/// Read for the few companies of a page only: over all of them the texts would cost several times the sums.
+pub(super) async fn companies(store: &Store, site: &SiteId, ids: &[u64]) -> Result<Vec<Company>, ReportError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    // PREWHERE comes before FINAL picks the latest version, which is right for columns of the sort key alone.
+    let sql = "\
+        SELECT company_id, \
+            argMax(entry.company_name, entry.last_visit_at) AS name, \
+            argMax(entry.company_domain, entry.last_visit_at) AS domain, \
+            argMax(entry.company_industry, entry.last_visit_at) AS industry, \
+            argMax(entry.country_code, entry.last_visit_at) AS country_code, \
+            argMax(entry.region, entry.last_visit_at) AS region, \
+            argMax(entry.city, entry.last_visit_at) AS city, \
+            toUInt64(sum(entry.visits)) AS visits, \
+            toUInt64(sum(entry.pageviews)) AS pageviews, \
+            toUnixTimestamp64Milli(min(entry.first_visit_at)) AS first_visit, \
+            toUnixTimestamp64Milli(max(entry.last_visit_at)) AS last_visit \
+        FROM company_days AS entry FINAL \
+        PREWHERE entry.site = {site:String} AND entry.company_id IN {companies:Array(UInt64)} \
+        GROUP BY company_id";
+    all(store, read(store, sql, site).param("companies", ids)).await
+}
+
+/// The visits of companies in a window, or of one company.
+fn visits_in_window(company: Option<CompanyId>) -> &'static str {
+    match company {
+        None => {
+            "FROM visits FINAL WHERE site = {site:String} AND company_id != 0 \
+            AND started_at >= fromUnixTimestamp64Milli({from:Int64}) \
+            AND started_at < fromUnixTimestamp64Milli({until:Int64})"
+        }
+        Some(_) => {
+            "FROM visits FINAL WHERE site = {site:String} AND company_id = {company:UInt64} \
+            AND started_at >= fromUnixTimestamp64Milli({from:Int64}) \
+            AND started_at < fromUnixTimestamp64Milli({until:Int64})"
+        }
+    }
+}
+
+fn with_company(query: Query, company: Option<CompanyId>) -> Query {
+    match company {
+        None => query,
+        Some(company) => query.param("company", company.0),
+    }
+}
+
+/// One page of visits.
+pub(super) async fn visits(
+    store: &Store,
+    site: &SiteId,
+    company: Option<CompanyId>,
+    window: &Window,
+    limit: u64,
+    offset: u64,
+) -> Result<Vec<Visit>, ReportError> {
+    let sql = format!(
+        "{VISIT_COLUMNS} {} ORDER BY started_at, visit_id LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}}",
+        visits_in_window(company)
+    );
+    let query = with_company(with_instants(read(store, &sql, site), window), company);
+    all(store, query.param("limit", limit).param("offset", offset)).await
+}
+
+/// How many visits there are.
+pub(super) async fn count_visits(
+    store: &Store,
+    site: &SiteId,
+    company: Option<CompanyId>,
+    window: &Window,
+) -> Result<u64, ReportError> {
+    let sql = format!("SELECT count() AS total {}", visits_in_window(company));
+    count(store, with_company(with_instants(read(store, &sql, site), window), company)).await
+}
+
+/// Dropped events by day and reason.
+pub(super) async fn drops(store: &Store, site: &SiteId, first: Date, last: Date) -> Result<Vec<DropRow>, ReportError> {
+    let sql = "\
+        SELECT toString(day) AS day_text, reason, sum(events) AS dropped \
+        FROM drops FINAL \
+        WHERE site = {site:String} AND day BETWEEN {first_day:Date} AND {last_day:Date} \
+        GROUP BY day, reason ORDER BY day, reason";
+    all(store, read(store, sql, site).param("first_day", first.to_string()).param("last_day", last.to_string())).await
+}

@@ -1,0 +1,186 @@
+//! Visits of an account, or of one of its leads.
+
+use super::{
+    Shared,
+    authentication::Caller,
+    dates::{LocalTime, Window, zone},
+    documents::{Document, Place, Resource, included, known},
+    error::ReportError,
+    leads::company_id,
+    paging::{Links, Page},
+    parameters::Parameters,
+    pseudonym::Pseudonyms,
+    queries::{self, Visit},
+};
+use crate::{site::Site, time::UnixMillis};
+use axum::{
+    Extension, Json,
+    extract::{Path, RawQuery, State},
+};
+use firmsight_resolver::CompanyId;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// What stands for the page before the first one.
+const ENTRANCE: &str = "(entrance)";
+
+type VisitResource = Resource<VisitAttributes>;
+
+#[derive(Debug, Serialize)]
+pub(super) struct VisitAttributes {
+    source: String,
+    medium: String,
+    campaign: Option<String>,
+    keyword: Option<String>,
+    query_term: Option<String>,
+    referring_url: Option<String>,
+    page_depth: usize,
+    landing_page_path: String,
+    visit_route: Vec<Step>,
+    visit_length: i64,
+    started_at: String,
+    date: String,
+    hour: i8,
+    lead_id: String,
+    lf_client_id: String,
+    ga_client_ids: [String; 0],
+    adobe_cookies: [String; 0],
+    visitor_email: Option<String>,
+    visitor_first_name: Option<String>,
+    visitor_last_name: Option<String>,
+    country_code: String,
+    device_type: String,
+}
+
+/// One page of a visit.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Step {
+    hostname: String,
+    page_path: String,
+    previous_page_path: String,
+    /// Whole seconds to the visit's next page view; 0 on the last.
+    time_on_page: i64,
+    page_title: String,
+    page_url: String,
+    display_page_name: String,
+}
+
+impl Visit {
+    fn place(&self) -> Place<'_> {
+        Place { country_code: &self.country_code, region: &self.region, city: &self.city }
+    }
+
+    fn route(&self) -> Vec<Step> {
+        // The store keeps all route arrays at the same length; `zip` would cut a broken row short rather than fail.
+        let pages = self.route_scheme.iter().zip(&self.route_host).zip(&self.route_path).zip(&self.route_query);
+        let mut previous = ENTRANCE;
+        let steps = pages.zip(&self.route_title).zip(&self.route_millis).enumerate();
+        steps
+            .map(|(index, (((((scheme, host), path), query), title), at))| {
+                let question = if query.is_empty() { "" } else { "?" };
+                let page_url = format!("{scheme}://{host}{path}{question}{query}");
+                let step = Step {
+                    hostname: host.clone(),
+                    page_path: path.clone(),
+                    previous_page_path: previous.to_owned(),
+                    time_on_page: self.route_millis.get(index + 1).map_or(0, |next| (next - at).max(0) / 1000),
+                    page_title: title.clone(),
+                    display_page_name: page_url.clone(),
+                    page_url,
+                };
+                previous = path;
+                step
+            })
+            .collect()
+    }
+
+    fn resource(&self, site: &Site, zone: &TimeZone, pseudonyms: &Pseudonyms) -> VisitResource {
+        let route = self.route();
+        let started = LocalTime::of(UnixMillis(self.started_millis), zone);
+        let or = |text: &str, fallback: &str| if text.is_empty() { fallback.to_owned() } else { text.to_owned() };
+        let attributes = VisitAttributes {
+            source: or(&self.source, "(direct)"),
+            medium: or(&self.medium, "(none)"),
+            campaign: known(&self.campaign),
+            keyword: known(&self.term),
+            query_term: known(&self.term).filter(|_| self.medium == "organic"),
+            referring_url: known(&self.referrer),
+            page_depth: route.len(),
+            landing_page_path: route.first().map(|step| step.page_path.clone()).unwrap_or_default(),
+            visit_length: route.iter().map(|step| step.time_on_page).sum(),
+            visit_route: route,
+            started_at: started.instant,
+            date: started.date,
+            hour: started.hour,
+            lead_id: CompanyId(self.company_id).to_string(),
+            lf_client_id: if self.has_client { pseudonyms.client_id(&site.id, self.visitor) } else { String::new() },
+            ga_client_ids: [],
+            adobe_cookies: [],
+            visitor_email: known(&self.email),
+            visitor_first_name: known(&self.first_name),
+            visitor_last_name: known(&self.last_name),
+            country_code: self.country_code.clone(),
+            device_type: self.device.clone(),
+        };
+        let id = format!("{:016x}", self.visit_id);
+        Resource { id, kind: "visits", attributes, relationships: Some(self.place().relationships()) }
+    }
+}
+
+/// `GET /accounts/{account}/visits`
+pub(super) async fn of_account(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    Path(account): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Document<Vec<VisitResource>>>, ReportError> {
+    let site = caller.account(&account)?;
+    let address = format!("{}/accounts/{}/visits", shared.base_url(), site.id);
+    list(&shared, &caller, &site, None, &address, query).await
+}
+
+/// `GET /accounts/{account}/leads/{lead}/visits`
+pub(super) async fn of_lead(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    Path((account, lead)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Document<Vec<VisitResource>>>, ReportError> {
+    let site = caller.account(&account)?;
+    let company = company_id(&lead)?;
+    let address = format!("{}/accounts/{}/leads/{company}/visits", shared.base_url(), site.id);
+    list(&shared, &caller, &site, Some(company), &address, query).await
+}
+
+async fn list(
+    shared: &Shared,
+    caller: &Caller,
+    site: &Site,
+    company: Option<CompanyId>,
+    address: &str,
+    query: Option<String>,
+) -> Result<Json<Document<Vec<VisitResource>>>, ReportError> {
+    let zone = zone(&site.timezone);
+    let parameters = Parameters::read(query.as_deref());
+    let window = Window::read(&parameters, &zone)?;
+    let page = Page::read(&parameters)?;
+    caller.audit(Some(&site.id));
+
+    let store = &shared.state.store;
+    let (visits, total) = tokio::try_join!(
+        queries::visits(store, &site.id, company, &window, page.size, page.offset()),
+        queries::count_visits(store, &site.id, company, &window),
+    )?;
+    if total == 0
+        && let Some(company) = company
+        && queries::companies(store, &site.id, &[company.0]).await?.is_empty()
+    {
+        return Err(ReportError::NotFound("lead"));
+    }
+    Ok(Json(Document {
+        data: visits.iter().map(|visit| visit.resource(site, &zone, &shared.pseudonyms)).collect(),
+        included: included(visits.iter().map(Visit::place)),
+        links: Some(Links::of(address, &window, page, total)),
+    }))
+}

@@ -3,6 +3,7 @@
 
 mod databases;
 mod decision;
+mod dns;
 mod error;
 mod mmdb;
 mod names;
@@ -14,6 +15,7 @@ mod verdict;
 mod words;
 
 pub use databases::{DatabaseStatus, Databases};
+pub use dns::DnsStatistics;
 pub use error::ResolverError;
 pub use mmdb::DatabaseKind;
 pub use output::{explain, to_json};

@@ -1,8 +1,9 @@
 //! The resolver: asks every signal, then decides.
 
 use crate::{
-    Asn, Databases, NameAnswer, ResolverError, Verdict,
+    Asn, Databases, DnsStatistics, NameAnswer, ResolverError, Verdict,
     decision::Case,
+    dns::ReverseDns,
     mmdb::Facts,
     names,
     rules::Rules,
@@ -54,6 +55,7 @@ pub struct Resolver {
 struct Inner {
     databases: Databases,
     rules: Rules,
+    dns: Option<ReverseDns>,
 }
 
 impl Resolver {
@@ -61,8 +63,15 @@ impl Resolver {
     ///
     /// # Errors
     /// When a rule file is malformed or the DNS client can't start.
-    pub fn new(databases: Databases, _settings: Settings) -> Result<Self, ResolverError> {
-        Ok(Self { inner: Arc::new(Inner { databases, rules: Rules::compile()? }) })
+    pub fn new(databases: Databases, settings: Settings) -> Result<Self, ResolverError> {
+        let dns = if settings.dns { Some(ReverseDns::new(&settings)?) } else { None };
+        Ok(Self { inner: Arc::new(Inner { databases, rules: Rules::compile()?, dns }) })
+    }
+
+    /// What reverse DNS did so far; `None` when it is off.
+    #[must_use]
+    pub fn dns_statistics(&self) -> Option<DnsStatistics> {
+        self.inner.dns.as_ref().map(ReverseDns::statistics)
     }
 
     /// The data files behind this resolver.
@@ -78,9 +87,14 @@ impl Resolver {
     }
 
     /// What can be said of an address, reverse DNS included. Never fails: what DNS does not say in time is marked
-    /// [`NameAnswer::Failed`] and the rest decides.
+    /// [`NameAnswer::Failed`] and the rest decides. Must run on a tokio runtime with time and I/O.
     pub async fn resolve(&self, ip: IpAddr) -> Verdict {
-        self.local(ip)
+        let local = self.local(ip);
+        let Some(dns) = self.inner.dns.as_ref().filter(|_| !local.is_final) else { return local };
+        match dns.name(ip.to_canonical()).await {
+            answer @ (NameAnswer::Confirmed(_) | NameAnswer::Unconfirmed(_)) => self.judge(Some(ip), answer),
+            answer => Verdict { ptr: answer, ..local },
+        }
     }
 
     /// Judges a host name as if it were the confirmed reverse DNS name of the address, or of an unknown one.
@@ -103,7 +117,7 @@ impl Resolver {
     }
 
     fn judge(&self, ip: Option<IpAddr>, name: NameAnswer) -> Verdict {
-        let Inner { databases, rules } = &*self.inner;
+        let Inner { databases, rules, .. } = &*self.inner;
         let ip = ip.map(|ip| ip.to_canonical());
         let mut case = Case::default();
         if let Some(evidence) = ip.and_then(|ip| rules.special_purpose.evidence(ip)) {

@@ -123,6 +123,9 @@ impl Server {
     }
 
     /// Stops the child in order (0.03 to 5 seconds), kills it when it takes too long, and returns when it is gone.
+    ///
+    /// How it ended matters little: what ClickHouse acknowledged is on disk before that, and the library was seen to crash
+    /// in its shutdown (1 of 25 times when stopped 50 ms after its start, none of 25 after a second).
     pub async fn stop(&self) -> Exit {
         self.process.ask_to_stop();
         match timeout(STOP_PATIENCE, self.exited()).await {
@@ -362,9 +365,9 @@ async fn answers(port: u16, secret: &str) -> bool {
             "GET /?query=SELECT%201 HTTP/1.1\r\nHost: 127.0.0.1\r\n{SECRET_HEADER}: {secret}\r\nConnection: close\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await?;
-        let mut start = [0; 12];
-        stream.read_exact(&mut start).await?;
-        Ok::<_, std::io::Error>(&start == b"HTTP/1.1 200")
+        let mut answer = Vec::new();
+        stream.take(4096).read_to_end(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer.starts_with(b"HTTP/1.1 200"))
     };
     matches!(timeout_at(Instant::now() + Duration::from_secs(5), ask).await, Ok(Ok(true)))
 }

@@ -10,11 +10,12 @@ use tokio::io::AsyncReadExt;
 async fn run(folder: &str, engine: &str) -> Result<(), clickhouse_embedded::Error> {
     let server = start(Settings::new(folder, locate(Some(Path::new(engine)), &[])?)).await?;
     let (header, secret) = server.secret_header();
+    println!("# process {}", server.pid());
     println!("curl -H '{header}: {secret}' '{}/?query=SELECT+version()'", server.url());
     let mut input = tokio::io::stdin();
     tokio::select! {
         exit = server.exited() => eprintln!("ended: {exit}"),
-        _ = input.read_u8() => { server.stop().await; }
+        _ = input.read_u8() => eprintln!("stopped: {}", server.stop().await),
     }
     Ok(())
 }

@@ -3,10 +3,11 @@
 use crate::{
     site::Site,
     snapshot::{ApiKey, Snapshot},
+    spool::files::rename_durably,
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -51,7 +52,6 @@ pub(super) async fn write(path: PathBuf, snapshot: Arc<Snapshot>) -> io::Result<
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let beside = path.with_extension("new");
     // What a crash left may have been made with other rights.
     match fs::remove_file(&beside) {
@@ -60,7 +60,5 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    File::open(folder)?.sync_all()
+    rename_durably(&beside, path)
 }

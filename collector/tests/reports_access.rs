@@ -92,6 +92,8 @@ async fn unknown_paths_and_methods_get_json_api_errors() {
         "/accounts/shop/custom",
         "/v2/accounts",
         "/accounts/shop/leads/1",
+        "/accounts/%ff",
+        "/accounts/shop/leads/%ff",
     ] {
         let answer = api.get(path).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");

@@ -4,9 +4,10 @@ use super::{
     authentication::Caller,
     documents::{Document, Resource},
     error::ReportError,
+    parameters::FromPath,
 };
 use crate::site::Site;
-use axum::{Extension, Json, extract::Path};
+use axum::{Extension, Json};
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
@@ -43,7 +44,7 @@ pub(super) async fn list(Extension(caller): Extension<Caller>) -> Json<Document<
 /// `GET /accounts/{account}`
 pub(super) async fn one(
     Extension(caller): Extension<Caller>,
-    Path(account): Path<String>,
+    FromPath(account): FromPath<String>,
 ) -> Result<Json<Document<Resource<AccountAttributes>>>, ReportError> {
     Ok(Json(Document::plain(resource(&*caller.account(&account)?))))
 }

@@ -7,13 +7,13 @@ use super::{
     documents::{Document, Place, Resource, included, known},
     error::ReportError,
     paging::{Links, Page},
-    parameters::Parameters,
+    parameters::{FromPath, Parameters},
     queries::{self, Company, Visited},
 };
 use crate::{site::Site, time::UnixMillis};
 use axum::{
     Extension, Json,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
 };
 use firmsight_resolver::CompanyId;
 use jiff::tz::TimeZone;
@@ -126,7 +126,7 @@ pub(super) fn company_id(lead: &str) -> Result<CompanyId, ReportError> {
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path(account): Path<String>,
+    FromPath(account): FromPath<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Document<Vec<LeadResource>>>, ReportError> {
     let site = caller.account(&account)?;
@@ -163,7 +163,7 @@ pub(super) async fn list(
 pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path((account, lead)): Path<(String, String)>,
+    FromPath((account, lead)): FromPath<(String, String)>,
 ) -> Result<Json<Document<LeadResource>>, ReportError> {
     let site = caller.account(&account)?;
     let company = company_id(&lead)?;

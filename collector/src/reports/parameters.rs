@@ -1,6 +1,27 @@
-//! The query string of a request, read once.
+//! What a request's address says: ids in the path, pairs in the query string.
 
 use super::error::ReportError;
+use axum::{
+    extract::{FromRequestParts, Path},
+    http::request::Parts,
+};
+use serde::de::DeserializeOwned;
+
+/// Ids from the path. What can't be read, such as bytes that are no UTF-8, names nothing.
+pub(super) struct FromPath<Ids>(pub(super) Ids);
+
+impl<Ids, Outer> FromRequestParts<Outer> for FromPath<Ids>
+where
+    Ids: DeserializeOwned + Send,
+    Outer: Send + Sync,
+{
+    type Rejection = ReportError;
+
+    async fn from_request_parts(parts: &mut Parts, outer: &Outer) -> Result<Self, ReportError> {
+        let path = Path::from_request_parts(parts, outer).await;
+        path.map(|Path(ids)| Self(ids)).map_err(|_| ReportError::NotFound("path"))
+    }
+}
 
 /// The decoded pairs; names that no endpoint knows are ignored, as clients send extra ones.
 #[derive(Debug)]

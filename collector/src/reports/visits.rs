@@ -8,14 +8,14 @@ use super::{
     error::ReportError,
     leads::company_id,
     paging::{Links, Page},
-    parameters::Parameters,
+    parameters::{FromPath, Parameters},
     pseudonym::Pseudonyms,
     queries::{self, Visit},
 };
 use crate::{site::Site, time::UnixMillis};
 use axum::{
     Extension, Json,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
 };
 use firmsight_resolver::CompanyId;
 use jiff::tz::TimeZone;
@@ -132,7 +132,7 @@ impl Visit {
 pub(super) async fn of_account(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path(account): Path<String>,
+    FromPath(account): FromPath<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Document<Vec<VisitResource>>>, ReportError> {
     let site = caller.account(&account)?;
@@ -144,7 +144,7 @@ pub(super) async fn of_account(
 pub(super) async fn of_lead(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path((account, lead)): Path<(String, String)>,
+    FromPath((account, lead)): FromPath<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Document<Vec<VisitResource>>>, ReportError> {
     let site = caller.account(&account)?;

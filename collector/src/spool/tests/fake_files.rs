@@ -77,7 +77,8 @@ struct Disk {
     names: BTreeMap<PathBuf, usize>,
     durable_names: BTreeMap<PathBuf, usize>,
     capacity: usize,
-    failing: Option<Operation>,
+    /// Operations that are to fail, each once.
+    failing: Vec<Operation>,
     /// Goes up when the process dies: what it still tries comes to nothing.
     process: u32,
     /// Whether syncs wait.
@@ -109,7 +110,7 @@ impl FakeFiles {
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
             capacity: usize::MAX,
-            failing: None,
+            failing: Vec::new(),
             process: 0,
             stuck: false,
         };
@@ -126,8 +127,10 @@ impl FakeFiles {
         if disk.process != self.process {
             return Err(io::Error::other("this process is dead"));
         }
-        if operation.is_some() && disk.failing == operation {
-            disk.failing = None;
+        if let Some(operation) = operation
+            && let Some(at) = disk.failing.iter().position(|failing| *failing == operation)
+        {
+            disk.failing.remove(at);
             return Err(io::Error::other(format!("{operation:?} was made to fail")));
         }
         Ok(disk)
@@ -162,13 +165,14 @@ impl FakeFiles {
         Self { disk: Arc::clone(&self.disk), process: disk.process }
     }
 
-    pub(super) fn fail_next(&self, operation: Option<Operation>) {
-        self.lock().failing = operation;
+    /// Makes the next of each of these operations fail, and no others.
+    pub(super) fn fail_next(&self, operations: &[Operation]) {
+        self.lock().failing = operations.to_vec();
     }
 
     /// What is yet to fail, which no longer will.
-    pub(super) fn take_failing(&self) -> Option<Operation> {
-        self.lock().failing.take()
+    pub(super) fn take_failing(&self) -> Vec<Operation> {
+        std::mem::take(&mut self.lock().failing)
     }
 
     /// Bytes that fit on the disk.

@@ -167,7 +167,7 @@ async fn a_file_that_is_too_long_is_moved_aside_unread() {
 async fn a_file_that_can_not_be_moved_aside_does_not_keep_the_spool_from_opening() {
     let files = FakeFiles::new();
     files.plant("/spool/found.segment", b"no segment".to_vec());
-    files.fail_next(Some(Operation::Rename));
+    files.fail_next(&[Operation::Rename]);
     let (spool, recovery) = open(&files);
     assert!(recovery.to_string().contains("stays where it is"), "{recovery}");
     spool.append(&beacon(1)).await.unwrap();
@@ -252,7 +252,7 @@ async fn a_failed_operation_refuses_its_append_and_no_other() {
             for number in &before {
                 spool.append(&beacon(*number)).await.unwrap();
             }
-            files.fail_next(Some(operation));
+            files.fail_next(&[operation]);
             let refused = spool.append(&beacon(99)).await;
             assert!(matches!(refused, Err(AppendError::Io(_))), "{operation:?}");
             spool.append(&beacon(2)).await.unwrap();
@@ -268,7 +268,7 @@ async fn a_segment_that_could_not_be_started_nor_removed_is_no_damage_at_the_nex
     let files = FakeFiles::new();
     let (spool, _) = open(&files);
     files.set_capacity(1);
-    files.fail_next(Some(Operation::Remove));
+    files.fail_next(&[Operation::Remove]);
     assert!(spool.append(&beacon(1)).await.is_err());
     assert_eq!(files.snapshot().len(), 1);
     let (found, recovery) = found_after_restart(&files).await;
@@ -276,11 +276,36 @@ async fn a_segment_that_could_not_be_started_nor_removed_is_no_damage_at_the_nex
 }
 
 #[tokio::test]
+async fn a_refused_frame_that_could_not_be_cut_off_is_not_read() {
+    let files = FakeFiles::new();
+    let (spool, _) = open(&files);
+    spool.append(&beacon(1)).await.unwrap();
+    files.fail_next(&[Operation::Sync, Operation::Truncate]);
+    assert!(spool.append(&beacon(99)).await.is_err());
+    let handle = spool.next_segment().await.unwrap();
+    assert_eq!(handle.events(), 1);
+    assert_eq!(numbers(&spool.read(&handle).await.unwrap()), [1]);
+}
+
+#[tokio::test]
+async fn with_sync_interval_a_failed_write_puts_what_went_before_it_on_disk() {
+    for seed in 0..20 {
+        let files = FakeFiles::new();
+        let settings = Settings { sync: Sync::Interval(Duration::from_secs(3600)), ..untimed() };
+        let (spool, _) = Spool::open_with(settings, &master(), Arc::new(files.clone())).unwrap();
+        spool.append(&beacon(1)).await.unwrap();
+        files.fail_next(&[Operation::Append]);
+        assert!(spool.append(&beacon(99)).await.is_err());
+        assert_eq!(found_after_restart(&files.cut_power(seed)).await.0, [1]);
+    }
+}
+
+#[tokio::test]
 async fn drop_counts_wait_for_a_frame_that_succeeds() {
     let files = FakeFiles::new();
     let (spool, _) = open(&files);
     spool.note_drops(drop_count(1, 2));
-    files.fail_next(Some(Operation::Append));
+    files.fail_next(&[Operation::Append]);
     assert!(spool.append(&beacon(1)).await.is_err());
     spool.note_drops(drop_count(1, 3));
     spool.append(&beacon(2)).await.unwrap();
@@ -293,7 +318,7 @@ async fn a_failure_while_closing_is_told_and_loses_nothing_acknowledged() {
     let files = FakeFiles::new();
     let (spool, _) = open(&files);
     spool.append(&beacon(1)).await.unwrap();
-    files.fail_next(Some(Operation::Append));
+    files.fail_next(&[Operation::Append]);
     let told = spool.close().await;
     assert!(matches!(told, Err(SpoolError::Close(_))), "{told:?}");
     assert_eq!(found_after_restart(&files).await.0, [1]);
@@ -304,7 +329,7 @@ async fn a_removal_that_was_interrupted_is_finished_at_the_next_start() {
     let (files, _) = one_segment().await;
     let (spool, _) = open(&files);
     let handle = spool.next_segment().await.unwrap();
-    files.fail_next(Some(Operation::Remove));
+    files.fail_next(&[Operation::Remove]);
     let told = spool.remove(handle).await;
     assert!(matches!(told, Err(SpoolError::Segment { action: "removed", .. })), "{told:?}");
     assert!(ready_segment(&spool).await.is_none(), "it is stored: nobody gets it again");
@@ -319,7 +344,7 @@ async fn a_key_that_can_not_be_overwritten_does_not_keep_the_file() {
     let (files, _) = one_segment().await;
     let (spool, _) = open(&files);
     let handle = spool.next_segment().await.unwrap();
-    files.fail_next(Some(Operation::Overwrite));
+    files.fail_next(&[Operation::Overwrite]);
     spool.remove(handle).await.unwrap();
     assert!(files.snapshot().is_empty());
 }

@@ -94,7 +94,7 @@ impl Run {
             Step::CutPower(seed) => self.reopen(self.files.cut_power(seed))?,
             Step::Fail(operation) => {
                 self.model.failures = true;
-                self.files.fail_next(Some(operation));
+                self.files.fail_next(&[operation]);
             }
             Step::DiskRoom(room) => {
                 self.model.failures = true;
@@ -152,14 +152,14 @@ impl Run {
         let failing = files.take_failing();
         let (spool, recovery) = Spool::open_with(self.settings.clone(), &master(), Arc::new(files.clone())).unwrap();
         prop_assert!(self.model.failures || recovery.damaged.is_empty(), "a crash is no damage: {}", recovery);
-        files.fail_next(failing);
+        files.fail_next(&failing);
         (self.files, self.spool) = (files, spool);
         Ok(())
     }
 
     /// Drains everything and compares.
     async fn finish(mut self) -> Result<(), TestCaseError> {
-        self.files.fail_next(None);
+        self.files.fail_next(&[]);
         self.files.set_capacity(usize::MAX);
         drop(self.spool.close().await);
         self.reopen(self.files.kill())?;

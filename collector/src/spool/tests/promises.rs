@@ -103,6 +103,20 @@ async fn with_sync_interval_an_answer_survives_a_kill_and_a_closed_spool_a_power
 }
 
 #[tokio::test]
+async fn what_a_start_found_is_found_again_after_a_power_cut() {
+    for seed in 0..20 {
+        let files = FakeFiles::new();
+        let settings = Settings { sync: Sync::Interval(Duration::from_secs(3600)), ..untimed() };
+        let (spool, _) = Spool::open_with(settings, &master(), Arc::new(files.clone())).unwrap();
+        spool.append(&beacon(1)).await.unwrap();
+        let files = files.kill();
+        let (_, recovery) = open(&files);
+        assert_eq!(recovery.events, 1, "written, not synced by the process that was killed");
+        assert_eq!(found_after_restart(&files.cut_power(seed)).await.0, [1]);
+    }
+}
+
+#[tokio::test]
 async fn a_segment_closes_by_size() {
     let files = FakeFiles::new();
     let settings = Settings { segment_bytes: 300, ..untimed() };

@@ -89,15 +89,14 @@ fn find_key(headers: &HeaderMap, snapshot: &Snapshot) -> Result<Arc<ApiKey>, Rep
 
 /// The token in `Authorization: Token token=X`, `Token token="X"`, `Bearer X` or `X-Api-Key: X`.
 fn presented_token(headers: &HeaderMap) -> Option<&[u8]> {
-    let token = match headers.get(header::AUTHORIZATION) {
-        Some(value) => authorization_token(value.to_str().ok()?)?,
-        None => headers.get(API_KEY)?.to_str().ok()?.trim(),
-    };
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    // A proxy in front may have an Authorization of its own.
+    let token = text(header::AUTHORIZATION).and_then(authorization_token).or_else(|| text(API_KEY))?;
     (!token.is_empty()).then_some(token.as_bytes())
 }
 
 fn authorization_token(value: &str) -> Option<&str> {
-    let (scheme, rest) = value.trim().split_once(' ')?;
+    let (scheme, rest) = value.split_once(' ')?;
     let rest = rest.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(rest);
@@ -142,6 +141,14 @@ mod tests {
             headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
             assert_eq!(presented_token(&headers), expected.map(str::as_bytes), "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn a_proxys_own_authorization_leaves_room_for_the_key_header() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Basic cHJveHk6cHJveHk="));
+        headers.insert(API_KEY, HeaderValue::from_static("abc"));
+        assert_eq!(presented_token(&headers), Some("abc".as_bytes()));
     }
 
     #[test]

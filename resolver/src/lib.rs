@@ -1,4 +1,50 @@
 //! IP address to verdict: network kind, company or none, location, confidence and evidence.
+//!
+//! # What it does
+//!
+//! Given the address of a website's visitor, the resolver says which kind of network it is ([`NetworkKind`]) and, where
+//! the network is an organisation's own, which organisation that is ([`Company`]). An access provider, a cloud, a VPN or
+//! a security gateway is never the company: its customers are somebody else. Everything that was weighed is in
+//! [`Verdict::evidence`], so that a person can follow it ([`explain`]).
+//!
+//! # Opening data, judging an address
+//!
+//! Data comes from files ([`Databases`]), rules are inside the program, names come from reverse DNS. Each part may be
+//! missing; what is not known is [`NetworkKind::Unknown`], never an error.
+//!
+//! ```
+//! use firmsight_resolver::{Databases, NetworkKind, Resolver, Settings, explain};
+//!
+//! # fn main() -> Result<(), firmsight_resolver::ResolverError> {
+//! // `Databases::open_default()` takes the files that `cargo xtask data` fetched; here there are none.
+//! let resolver = Resolver::new(Databases::none(), Settings { dns: false, ..Settings::default() })?;
+//!
+//! // Without DNS: fast enough for the door of a collector.
+//! let verdict = resolver.local("192.168.1.20".parse().unwrap());
+//! assert_eq!(verdict.kind, NetworkKind::Reserved);
+//! assert!(verdict.is_final);
+//!
+//! // A name that is already known, from a log with host names or from `--hosts`.
+//! let verdict = resolver.judge_named(None, "nat-pool-muc-t.redhat.com");
+//! assert_eq!(verdict.company.unwrap().domain.as_deref(), Some("redhat.com"));
+//!
+//! let verdict = resolver.judge_named(None, "dialup-203-0-113-9.provider.example.com");
+//! assert_eq!(verdict.kind, NetworkKind::Residential);
+//! println!("{}", explain(&verdict));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With reverse DNS, on a tokio runtime: `resolver.resolve(address).await`. It never fails and never takes much longer
+//! than [`Settings::ptr_timeout`]; what DNS did not say in time is marked [`NameAnswer::Failed`].
+//!
+//! # Shape
+//!
+//! Signals (`signals/`) are pure: each reads one source and returns evidence with a weight in log-odds. `decision` adds the
+//! weights up. `mmdb`, `databases` and `dns` are the shells with files and sockets. The rules are readable tables in
+//! `geoip-data/rules/`, compiled once by [`Resolver::new`].
+//!
+//! Addresses and names stay in memory: nothing here writes to disk, and statements in evidence never hold either.
 #![deny(unsafe_code)]
 
 mod databases;

@@ -14,6 +14,8 @@ enum Place {
     Whole,
     /// At the start of a run of letters.
     Start,
+    /// Between characters that are not letters, with a digit behind.
+    Numbered,
     /// As the ending of a longer run of letters.
     End,
     /// Anywhere.
@@ -46,10 +48,11 @@ impl<T> WordList<T> {
         for row in rules::rows(file, columns)? {
             let place = match row.text(1) {
                 "whole" => Place::Whole,
+                "numbered" => Place::Numbered,
                 "start" => Place::Start,
                 "end" => Place::End,
                 "any" => Place::Any,
-                other => return Err(row.error(format!("match is whole, start, end or any, not {other:?}"))),
+                other => return Err(row.error(format!("match is whole, numbered, start, end or any, not {other:?}"))),
             };
             let word = row.text(0).to_owned();
             if word.is_empty() || words.iter().any(|known| known.word == word) {
@@ -80,6 +83,7 @@ impl<T> WordList<T> {
             let letter_after = is_letter(Some(hit.end()));
             let counts = match word.place {
                 Place::Whole => !letter_before && !letter_after,
+                Place::Numbered => !letter_before && bytes.get(hit.end()).is_some_and(u8::is_ascii_digit),
                 Place::Start => !letter_before,
                 Place::End => letter_before && !letter_after,
                 Place::Any => true,
@@ -107,8 +111,10 @@ mod tests {
 
     #[test]
     fn words_count_only_in_their_place_and_longer_ones_win() {
-        let file =
-            RuleFile { name: "test.csv", text: "word,match\nnat,whole\ndial,start\ndialup,any\nnet,end\n.io,whole\n" };
+        let file = RuleFile {
+            name: "test.csv",
+            text: "word,match\nnat,whole\ndial,start\ndialup,any\nnet,end\n.io,whole\npm,numbered\n",
+        };
         let list = WordList::compile(file, 2, |_| Ok(())).unwrap();
         for (text, expected) in [
             ("nat-1", vec!["nat"]),
@@ -121,6 +127,9 @@ mod tests {
             ("supernet", vec!["net"]),
             ("network", vec![]),
             ("net", vec![]),
+            ("pm7", vec!["pm"]),
+            ("spm7", vec![]),
+            ("pm-7", vec![]),
             ("acme.io", vec![".io"]),
             ("acme.ion", vec![]),
         ] {

@@ -1,5 +1,7 @@
 //! Reverse DNS against a real authoritative server (NLnet Labs' nsd, as Debian packages it) and against misbehaving ones.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here is the test's own finding")]
+
 use firmsight_resolver::{Databases, NameAnswer, NetworkKind, Resolver, Settings, Source};
 use std::{
     collections::HashSet,

@@ -32,6 +32,8 @@ const IN_UNKNOWN_DOMAIN: f32 = 5.0;
 const UNCONFIRMED_SHARE: f32 = 0.25;
 /// No heap of words outweighs everything else.
 const MOST_WORD_WEIGHT: f32 = 7.0;
+/// How much of what the words of the domain say counts: they were weighed on registered names, which say more.
+const DOMAIN_WORDS_SHARE: f32 = 0.6;
 /// How much of what words say counts where the domain's owner is known as an organisation.
 const WORDS_SHARE_IN_OWN_DOMAIN: f32 = 0.5;
 
@@ -53,8 +55,8 @@ impl Spelling {
     const fn weight(self) -> f32 {
         match self {
             Self::Whole => 6.0,
-            Self::Half => 3.5,
-            Self::Counted => 1.0,
+            Self::Half => 5.2,
+            Self::Counted => 0.5,
             Self::None => 0.0,
         }
     }
@@ -174,7 +176,7 @@ impl Reading<'_> {
 
     /// Words in the domain itself: `sanbrunocable.com` is a provider by its own word for itself.
     fn add_domain_words(&self, rules: &Rules, case: &mut Case) {
-        rules.organisation_words.judge(self.domain, "the domain", Source::Ptr, self.share, case);
+        rules.organisation_words.judge(self.domain, "the domain", Source::Ptr, DOMAIN_WORDS_SHARE * self.share, case);
     }
 }
 
@@ -287,17 +289,17 @@ fn spelling_by_shape(host: &str) -> Spelling {
     if longest >= 4 || runs.iter().any(|(_, run)| all_octets(run)) {
         return Spelling::Whole;
     }
+    // Eight hexadecimal digits of both sorts, alone in their part or behind one letter.
     let is_hex_address = |part: &str| {
-        part.len() >= 8
+        matches!(part.len(), 8 | 9)
             && part.get(part.len() - 8..).is_some_and(|hex| {
                 hex.bytes().all(|byte| byte.is_ascii_hexdigit())
-                    && hex.bytes().filter(u8::is_ascii_digit).count() >= 2
+                    && hex.bytes().any(|byte| byte.is_ascii_digit())
                     && hex.bytes().any(|byte| byte.is_ascii_alphabetic())
             })
     };
-    if longest == 3 || runs.len() >= 4 || host.split(['.', '-', '_']).any(is_hex_address) {
-        Spelling::Half
-    } else if runs.iter().any(|(_, run)| run.len() >= 6) || longest == 2 {
+    let many = longest >= 2 || runs.len() >= 4 || runs.iter().any(|(_, run)| run.len() >= 6);
+    if many || host.split(['.', '-', '_']).any(is_hex_address) {
         Spelling::Half
     } else if runs.is_empty() {
         Spelling::None

@@ -93,14 +93,14 @@ impl Place<'_> {
 const LOCATIONS: &str = "locations";
 
 /// Each place once, in the order of first mention: clients join on the id, and a second one would double their rows.
-pub(super) fn included<'a>(places: impl Iterator<Item = Place<'a>>) -> Option<Vec<LocationResource>> {
+pub(super) fn included<'a>(places: impl Iterator<Item = Place<'a>>) -> Vec<LocationResource> {
     let mut seen: Vec<Place<'a>> = Vec::new();
     for place in places {
         if !seen.contains(&place) {
             seen.push(place);
         }
     }
-    Some(seen.iter().map(Place::resource).collect())
+    seen.iter().map(Place::resource).collect()
 }
 
 pub(super) type LocationResource = Resource<LocationAttributes>;

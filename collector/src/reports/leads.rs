@@ -154,7 +154,7 @@ pub(super) async fn list(
     let address = format!("{base_url}/accounts/{}/leads", site.id);
     Ok(Json(Document {
         data: data.collect(),
-        included: included(leads.iter().map(|(_, company)| company.place())),
+        included: Some(included(leads.iter().map(|(_, company)| company.place()))),
         links: Some(Links::of(&address, &window, page, total.min(MAX_LEADS))),
     }))
 }
@@ -171,7 +171,7 @@ pub(super) async fn one(
     let found = queries::companies(&shared.state.store, &site.id, &[company.0]).await?;
     let company = found.first().ok_or(ReportError::NotFound("lead"))?;
     let data = company.resource(company.visited(), &site, &zone(&site.timezone), shared.base_url());
-    Ok(Json(Document { data, included: included([company.place()].into_iter()), links: None }))
+    Ok(Json(Document { data, included: Some(included([company.place()].into_iter())), links: None }))
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ async fn list(
     }
     Ok(Json(Document {
         data: visits.iter().map(|visit| visit.resource(site, &zone, &shared.pseudonyms)).collect(),
-        included: included(visits.iter().map(Visit::place)),
+        included: Some(included(visits.iter().map(Visit::place))),
         links: Some(Links::of(address, &window, page, total)),
     }))
 }

@@ -48,6 +48,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(3, "0003_company_days"),
     migration!(4, "0004_drops"),
     migration!(5, "0005_control"),
+    migration!(6, "0006_forgotten"),
 ];
 
 /// A migration as the database remembers it.

@@ -4,9 +4,10 @@ CREATE TABLE IF NOT EXISTS forgotten
 (
     site String,
     visitor UInt64,
-    until DateTime64(3, 'UTC')
+    until DateTime64(3, 'UTC'),
+    made_at DateTime('UTC') DEFAULT now()
 )
 ENGINE = ReplacingMergeTree(until)
 ORDER BY (site, visitor)
-TTL toDateTime(until) + INTERVAL 30 DAY
+TTL made_at + INTERVAL 30 DAY
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;

@@ -64,6 +64,8 @@ named_enum! {
         Forget = "forget",
         /// Accepted, then lost: the spool's file was damaged or removed before its events were stored.
         SpoolDamaged = "spool-damaged",
+        /// ClickHouse refused the row for what is in it, while it took others.
+        Unstorable = "unstorable",
     }
 }
 

@@ -1,15 +1,296 @@
 //! Spool to rows to visits to company days.
+//!
+//! # Design
+//! A *batch* is a spool segment or a part of an imported log. It is decided once ([`steps`]): each event becomes a row or
+//! a drop with a reason. Then it is stored, and every step of storing can be repeated without changing a number:
+//!
+//! 1. Rows go into `events` under a token, and are keyed by what a retry repeats exactly.
+//! 2. Visitors who asked for it are forgotten ([`forget`]).
+//! 3. Visits and company days around the rows are rebuilt ([`rebuild`]), from [`visits`], the core that counts.
+//! 4. Drop counts are written, one row per batch, site, day and reason.
+//! 5. Only then is the segment removed and are its events counted as stored or dropped.
+//!
+//! [`Pipeline::run`] takes several waiting segments into one *round*, so that a store that was away is caught up with
+//! few rebuilds; each keeps its own token. A round that fails waits and is repeated; decisions stay as they were. Rows that
+//! ClickHouse refuses for what is in them are singled out by halving and given up, counted, as long as it takes
+//! others: a refusal of everything is a fault of the set-up and is waited out.
 
 pub mod attribution;
+mod batch;
 pub mod device;
 pub mod forget;
 pub mod local_day;
 pub mod rebuild;
 pub mod retry;
 pub mod rows;
+mod run;
 pub mod steps;
 pub mod verdicts;
 pub mod visits;
 
 #[cfg(test)]
 mod fixtures;
+
+use self::{
+    batch::Batch,
+    forget::{erase_events, erase_visits},
+    rebuild::{Affected, BaseKey, Rebuilder, Scope, Touched},
+    verdicts::Resolve,
+    visits::VisitTimeout,
+};
+use crate::{
+    control::{Control, ControlError},
+    counters::{Counters, DropReason},
+    snapshot::SharedSnapshot,
+    spool::{
+        SpoolError,
+        record::{DropCount, SpooledBeacon},
+    },
+    store::{Store, StoreError},
+    time::{UnixMillis, UtcDay},
+};
+use firmsight_resolver::NetworkKind;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+    time::Duration,
+};
+use uuid::Uuid;
+
+/// How often an insert may be refused before one part of the rows was taken.
+const MAX_REFUSALS: usize = 40;
+
+/// How the pipeline works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The longest silence inside a visit.
+    pub visit_timeout: VisitTimeout,
+    /// The kinds of network whose visits are kept.
+    pub keep: Vec<NetworkKind>,
+    /// How many addresses are looked up at once.
+    pub resolve_at_once: usize,
+    /// How long looking up a batch's addresses may take; the rest get their local verdicts.
+    pub resolve_deadline: Duration,
+    /// Rounds begin at least this far apart, so that a busy site is rebuilt in larger portions.
+    pub round_interval: Duration,
+    /// A round takes waiting segments until it has this many events.
+    pub round_events: u64,
+    /// The first wait after a failure.
+    pub first_wait: Duration,
+    /// The longest wait after a failure.
+    pub longest_wait: Duration,
+    /// How long a round may go on after the shutdown began.
+    pub shutdown_deadline: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            visit_timeout: VisitTimeout::default(),
+            keep: vec![NetworkKind::Business, NetworkKind::Education, NetworkKind::Government],
+            resolve_at_once: 256,
+            resolve_deadline: Duration::from_secs(10),
+            round_interval: Duration::from_secs(1),
+            round_events: 50_000,
+            first_wait: Duration::from_millis(200),
+            longest_wait: Duration::from_secs(30),
+            shutdown_deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Where the keys come from under which visitors are hashed.
+pub trait VisitorKeys: Send + Sync + 'static {
+    /// The installation's key for client ids.
+    fn visitor_key(&self) -> [u8; 32];
+    /// The random key of a UTC day.
+    fn day_key(&self, day: UtcDay, now: UnixMillis) -> impl Future<Output = Result<[u8; 32], ControlError>> + Send;
+}
+
+impl VisitorKeys for Control {
+    fn visitor_key(&self) -> [u8; 32] {
+        Self::visitor_key(self)
+    }
+
+    async fn day_key(&self, day: UtcDay, now: UnixMillis) -> Result<[u8; 32], ControlError> {
+        Self::day_key(self, day, now).await
+    }
+}
+
+/// A batch could not be processed; the same call may be repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The store failed or refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key of a day could not be had.
+    #[error("the key of a day's visitors cannot be had: {0}")]
+    Keys(#[from] ControlError),
+    /// The sites were never loaded, so that nobody knows which events to keep.
+    #[error("the sites are not loaded yet: ClickHouse was never reached and there is no copy on disk")]
+    SitesNotLoaded,
+    /// A segment can't be read.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}
+
+/// What became of a batch's events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Processed {
+    /// Stored, whether or not they were stored before.
+    pub stored: u64,
+    /// Dropped, by reason; those dropped at the door are not among them.
+    pub dropped: BTreeMap<DropReason, u64>,
+}
+
+/// Turns beacons into rows, visits and company days.
+#[derive(Debug)]
+pub struct Pipeline<R, K> {
+    settings: Settings,
+    store: Store,
+    resolver: Arc<R>,
+    keys: Arc<K>,
+    snapshot: SharedSnapshot,
+    counters: Arc<Counters>,
+    rebuilder: Rebuilder,
+}
+
+/// Batches that are stored together, and how far that has come.
+#[derive(Debug)]
+struct Round {
+    batches: Vec<Batch>,
+    affected: Affected,
+    scope: Scope,
+}
+
+impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
+    /// A pipeline; nothing is asked of the store yet.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        store: Store,
+        resolver: Arc<R>,
+        keys: Arc<K>,
+        snapshot: SharedSnapshot,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let rebuilder = Rebuilder::new(store.clone(), settings.visit_timeout);
+        Self { settings, store, resolver, keys, snapshot, counters, rebuilder }
+    }
+
+    /// Decides and stores one batch. Its events must be in flight in [`Counters`], where they end as stored or dropped;
+    /// `dropped_before` were counted already and are only written down. The same batch may be processed again.
+    ///
+    /// # Errors
+    /// [`PipelineError`]; nothing was counted, the batch may be stored in part, and repeating the call heals that.
+    pub async fn process(
+        &self,
+        batch_id: Uuid,
+        beacons: Vec<SpooledBeacon>,
+        dropped_before: Vec<DropCount>,
+    ) -> Result<Processed, PipelineError> {
+        let batch = self.prepare(batch_id, &beacons, dropped_before).await?;
+        // An earlier call may have failed half-way, in another process even.
+        let mut round = Round { batches: vec![batch], affected: Affected::default(), scope: Scope::WholeDays };
+        self.store_round(&mut round).await?;
+        Ok(self.count(&round))
+    }
+
+    /// Stores a round and what derives from it. After an error call it again with the same round.
+    async fn store_round(&self, round: &mut Round) -> Result<(), PipelineError> {
+        self.insert_rows(round).await?;
+        let forgotten: Vec<_> = round.batches.iter().flat_map(|batch| batch.forgotten.iter().cloned()).collect();
+        let also =
+            if forgotten.is_empty() { Touched::default() } else { erase_events(&self.store, &forgotten).await? };
+        let keys: BTreeSet<BaseKey> =
+            round.batches.iter().flat_map(|batch| batch.rows.iter().map(BaseKey::from)).collect();
+        let keys: Vec<BaseKey> = keys.into_iter().collect();
+        let snapshot = self.snapshot.load_full();
+        self.rebuilder.rebuild(&snapshot, &keys, also, &mut round.affected, round.scope).await?;
+        if !forgotten.is_empty() {
+            erase_visits(&self.store, &forgotten).await?;
+        }
+        let version = self.rebuilder.versions().next();
+        let drops: Vec<_> = round.batches.iter().flat_map(|batch| batch.drop_rows(version)).collect();
+        Ok(self.store.insert_drops(&drops).await?)
+    }
+
+    /// Counts a stored round's events as what they became.
+    fn count(&self, round: &Round) -> Processed {
+        let mut processed = Processed::default();
+        for batch in &round.batches {
+            processed.stored += batch.rows.len() as u64;
+            for ((_, _, reason), events) in &batch.dropped {
+                *processed.dropped.entry(*reason).or_default() += events;
+            }
+        }
+        self.counters.store(processed.stored);
+        for (reason, events) in &processed.dropped {
+            self.counters.drop_events(*reason, *events);
+        }
+        processed
+    }
+
+    async fn insert_rows(&self, round: &mut Round) -> Result<(), StoreError> {
+        let mut is_any_taken = false;
+        let mut refusals = Vec::new();
+        for (index, batch) in round.batches.iter_mut().enumerate() {
+            if !batch.is_inserted {
+                match self.insert_batch(batch).await {
+                    Ok(()) => batch.is_inserted = true,
+                    Err(error) if error.is_retryable() => return Err(error),
+                    Err(error) => {
+                        refusals.push((index, error));
+                        continue;
+                    }
+                }
+            }
+            is_any_taken |= !batch.rows.is_empty();
+        }
+        for (index, error) in refusals {
+            // While other rows are taken, it is these that are at fault.
+            match round.batches.get_mut(index) {
+                Some(batch) if is_any_taken => {
+                    tracing::error!(batch = %batch.id, events = batch.rows.len(), %error, "events are given up");
+                    batch.give_up(&(0..batch.rows.len()).collect());
+                    batch.is_inserted = true;
+                }
+                _ => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Inserts a batch's rows. When they are refused as a whole but not all of them, gives up those that are.
+    async fn insert_batch(&self, batch: &mut Batch) -> Result<(), StoreError> {
+        let token = batch.token();
+        let mut parts: Vec<Range<usize>> = Vec::from([Range { start: 0, end: batch.rows.len() }]);
+        let mut refused = BTreeSet::new();
+        let mut refusals = 0;
+        let mut is_any_taken = false;
+        while let Some(part) = parts.pop() {
+            let part_token = if part.len() == batch.rows.len() { token.clone() } else { format!("{token}-{part:?}") };
+            match self.store.insert_events(&part_token, &batch.rows[part.clone()]).await {
+                Ok(()) => is_any_taken = true,
+                Err(error) if error.is_retryable() => return Err(error),
+                Err(error) => {
+                    refusals += 1;
+                    let is_last_hope_gone = parts.is_empty() && part.len() == 1;
+                    if !is_any_taken && (refusals >= MAX_REFUSALS || is_last_hope_gone) {
+                        return Err(error);
+                    }
+                    if part.len() == 1 {
+                        tracing::error!(batch = %batch.id, %error, "ClickHouse refuses an event, which is given up");
+                        refused.insert(part.start);
+                    } else {
+                        let middle = part.start + part.len() / 2;
+                        parts.extend([middle..part.end, part.start..middle]);
+                    }
+                }
+            }
+        }
+        batch.give_up(&refused);
+        Ok(())
+    }
+}

@@ -239,9 +239,9 @@ impl Rebuilder {
             let (rows, spans) = self.settle(&chunk, version).await?;
             let stored = self.stored_visits(&spans).await?;
             let starts = rows.iter().map(|row| (&row.site, row.started_at, row.company_id));
-            let former = stored.iter().flat_map(|visit| {
-                visit.companies.iter().map(|company| (&visit.site, visit.started_at, *company))
-            });
+            let former = stored
+                .iter()
+                .flat_map(|visit| visit.companies.iter().map(|company| (&visit.site, visit.started_at, *company)));
             affected.add(snapshot, starts.chain(former));
             self.store.insert_visits(&rows).await?;
             found.extend(rows.into_iter().map(|row| (row.site, row.started_at, row.visit_id)));
@@ -414,9 +414,8 @@ impl Rebuilder {
         let version = self.versions.next();
         let query = self.query(
             "SELECT DISTINCT site, company_id FROM company_days FINAL
-             WHERE site IN {sites:Array(String)} AND day = {day:Date}",
+             WHERE site IN {sites:Array(String)} AND day = toDate({day:UInt16})",
         );
-        // A Date parameter is read as the number of days since 1970 when it is one.
         let stored: Vec<(String, u64)> = self.all(query.param("sites", sites).param("day", day.0)).await?;
         let mut vanished: HashSet<(String, u64)> = stored.into_iter().collect();
         let mut rows = Vec::new();

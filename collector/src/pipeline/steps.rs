@@ -122,10 +122,7 @@ mod tests {
         assert_eq!(decided(Pageview, |_| ()), None);
         assert_eq!(decided(Identify, |_| ()), None);
         assert_eq!(decided(Forget, |case| case.network = NetworkKind::Mobile), Some(DropReason::Forget));
-        assert_eq!(
-            decided(Pageview, |case| case.forgotten_until = Some(UnixMillis(NOON))),
-            Some(DropReason::Forget)
-        );
+        assert_eq!(decided(Pageview, |case| case.forgotten_until = Some(UnixMillis(NOON))), Some(DropReason::Forget));
         assert_eq!(decided(Pageview, |case| case.forgotten_until = Some(UnixMillis(NOON - 1))), None);
         assert_eq!(decided(Pageview, |case| case.site = None), Some(DropReason::SiteRemoved));
         assert_eq!(decided(Identify, |case| case.network = NetworkKind::Mobile), Some(DropReason::Mobile));
@@ -160,7 +157,10 @@ mod tests {
                 other => Some(other.as_str()),
             };
             assert_eq!(reason.map(DropReason::as_str), expected, "{kind}");
-            assert_eq!(decided(EventKind::Pageview, |case| (case.network, case.keep) = (kind, &NetworkKind::ALL)), None);
+            assert_eq!(
+                decided(EventKind::Pageview, |case| (case.network, case.keep) = (kind, &NetworkKind::ALL)),
+                None
+            );
         }
     }
 }

@@ -47,7 +47,8 @@ pub(crate) fn library() -> PathBuf {
     library.expect("this test needs libchdb.so: run it through `cargo xtask test`, which fetches it")
 }
 
-async fn server() -> &'static Server {
+/// This binary's server.
+pub(crate) async fn server() -> &'static Server {
     static SERVER: OnceCell<Server> = OnceCell::const_new();
     SERVER
         .get_or_init(async || {

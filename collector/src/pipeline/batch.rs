@@ -1,0 +1,202 @@
+//! From a batch of beacons to rows and drop counts: every event ends in one of the two.
+
+use super::{
+    Pipeline, PipelineError, VisitorKeys,
+    forget::{Forgotten, forgotten_until},
+    rebuild::BaseKey,
+    rows::{VisitorKey, event_time, first_64_bits, rows_of, visitor_of_client, visitor_of_day},
+    steps::{Case, decide},
+    verdicts::{Resolve, judge},
+};
+use crate::{
+    counters::DropReason,
+    site::SiteId,
+    spool::record::{DropCount, SpooledBeacon, SpooledEvent},
+    store::{DropRow, EventRow},
+    time::{UnixMillis, UtcDay},
+};
+use beacon::EventKind;
+use firmsight_resolver::NetworkKind;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use uuid::Uuid;
+
+/// Events by site, UTC day of receipt and reason.
+type Dropped = BTreeMap<(SiteId, UtcDay, DropReason), u64>;
+
+/// A batch that is decided: what is left is to store it.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// The spool segment's id, or the import batch's.
+    pub(super) id: Uuid,
+    /// What is kept.
+    pub(super) rows: Vec<EventRow>,
+    /// What is not.
+    pub(super) dropped: Dropped,
+    /// What was dropped at the door, and counted there.
+    pub(super) dropped_before: Vec<DropCount>,
+    /// Who is to be forgotten.
+    pub(super) forgotten: Vec<Forgotten>,
+    /// The rows are stored.
+    pub(super) is_inserted: bool,
+}
+
+impl Batch {
+    /// The insert token: the batch's id, and which of its events are kept, because after a restart other
+    /// verdicts may keep others.
+    pub(super) fn token(&self) -> String {
+        let mut kept = Sha256::new();
+        for row in &self.rows {
+            kept.update(row.event_id.as_bytes());
+        }
+        format!("{}-{:016x}", self.id, first_64_bits(&kept.finalize()))
+    }
+
+    /// Takes rows out, because ClickHouse refuses them.
+    pub(super) fn give_up(&mut self, positions: &BTreeSet<usize>) {
+        let mut position = 0;
+        let dropped = &mut self.dropped;
+        self.rows.retain(|row| {
+            let given_up = positions.contains(&position);
+            position += 1;
+            if given_up && let Ok(site) = row.site.parse() {
+                *dropped.entry((site, row.received_at.day(), DropReason::Unstorable)).or_default() += 1;
+            }
+            !given_up
+        });
+    }
+
+    /// What was dropped, at the door or here, as rows.
+    pub(super) fn drop_rows(&self, version: u64) -> Vec<DropRow> {
+        let mut all: BTreeMap<(&SiteId, UtcDay, DropReason), u64> = BTreeMap::new();
+        for ((site, day, reason), events) in &self.dropped {
+            *all.entry((site, *day, *reason)).or_default() += events;
+        }
+        for drops in &self.dropped_before {
+            *all.entry((&drops.site, drops.day, drops.reason)).or_default() += drops.events;
+        }
+        all.into_iter()
+            .map(|((site, day, reason), events)| DropRow {
+                site: site.to_string(),
+                day: u16::try_from(day.0.max(0)).unwrap_or(u16::MAX),
+                reason: reason.as_str().to_owned(),
+                batch: self.id,
+                events,
+                version,
+            })
+            .collect()
+    }
+}
+
+impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
+    /// Decides every event of a batch.
+    pub(super) async fn prepare(
+        &self,
+        id: Uuid,
+        beacons: &[SpooledBeacon],
+        dropped_before: Vec<DropCount>,
+    ) -> Result<Batch, PipelineError> {
+        let snapshot = self.snapshot.load_full();
+        if !snapshot.loaded {
+            return Err(PipelineError::SitesNotLoaded);
+        }
+        let addresses = beacons.iter().map(|beacon| beacon.address.clone()).collect();
+        let verdicts =
+            judge(&self.resolver, addresses, self.settings.resolve_at_once, self.settings.resolve_deadline).await;
+        let visitors = self.visitors(beacons).await?;
+        let forgotten = self.forgotten(beacons, &visitors).await?;
+
+        let mut batch = Batch { id, dropped_before, ..Batch::default() };
+        let mut seen: HashSet<BaseKey> = HashSet::new();
+        for (beacon, visitor) in beacons.iter().zip(&visitors) {
+            let site = snapshot.sites.get(&beacon.site).map(AsRef::as_ref);
+            let verdict = verdicts.get(&beacon.address);
+            let dropped = &mut batch.dropped;
+            let mut keep = |event: &SpooledEvent| {
+                let key = BaseKey { site: beacon.site.to_string(), at: event.at, event_id: event.id };
+                let case = Case {
+                    site,
+                    beacon,
+                    event,
+                    event_time: event_time(beacon, event),
+                    network: verdict.map_or(NetworkKind::Unknown, |verdict| verdict.kind),
+                    keep: &self.settings.keep,
+                    forgotten_until: forgotten.get(&(beacon.site.to_string(), visitor.0)).copied(),
+                    is_repeated: seen.contains(&key),
+                };
+                let reason = decide(&case).or(verdict.is_none().then_some(DropReason::Unknown));
+                match reason {
+                    Some(reason) => {
+                        *dropped.entry((beacon.site.clone(), beacon.received.day(), reason)).or_default() += 1;
+                    }
+                    None => {
+                        seen.insert(key);
+                    }
+                }
+                reason.is_none()
+            };
+            match (site, verdict) {
+                (Some(site), Some(verdict)) => batch.rows.extend(rows_of(beacon, site, *visitor, verdict, keep)),
+                _ => beacon.events.iter().for_each(|event| {
+                    keep(event);
+                }),
+            }
+        }
+        batch.forgotten = forgets(beacons, &visitors)
+            .into_iter()
+            .map(|((site, visitor), until)| Forgotten { site, visitor, until })
+            .collect();
+        Ok(batch)
+    }
+
+    /// Each beacon's visitor.
+    async fn visitors(&self, beacons: &[SpooledBeacon]) -> Result<Vec<VisitorKey>, PipelineError> {
+        let visitor_key = self.keys.visitor_key();
+        let mut day_keys: HashMap<UtcDay, [u8; 32]> = HashMap::new();
+        let mut visitors = Vec::with_capacity(beacons.len());
+        for beacon in beacons {
+            if let Some(client) = beacon.client {
+                visitors.push(visitor_of_client(&visitor_key, &beacon.site, client));
+                continue;
+            }
+            let day = beacon.received.day();
+            let day_key = match day_keys.get(&day) {
+                Some(key) => *key,
+                None => {
+                    let key = self.keys.day_key(day, UnixMillis::now()).await?;
+                    *day_keys.entry(day).or_insert(key)
+                }
+            };
+            visitors.push(visitor_of_day(&day_key, &beacon.site, &beacon.address, &beacon.user_agent));
+        }
+        Ok(visitors)
+    }
+
+    /// Until when visitors of this batch are forgotten, by tombstones and by its own forget events.
+    async fn forgotten(
+        &self,
+        beacons: &[SpooledBeacon],
+        visitors: &[VisitorKey],
+    ) -> Result<HashMap<(String, u64), UnixMillis>, PipelineError> {
+        let known = beacons.iter().zip(visitors).filter(|(beacon, _)| beacon.client.is_some());
+        let mut until = forgotten_until(&self.store, &known.map(|(_, visitor)| visitor.0).collect()).await?;
+        for (visitor, time) in forgets(beacons, visitors) {
+            let known = until.entry(visitor).or_insert(time);
+            *known = time.max(*known);
+        }
+        Ok(until)
+    }
+}
+
+/// The latest forget event of each visitor with a client id; possession of the id is the proof.
+fn forgets(beacons: &[SpooledBeacon], visitors: &[VisitorKey]) -> BTreeMap<(String, u64), UnixMillis> {
+    let mut found: BTreeMap<(String, u64), UnixMillis> = BTreeMap::new();
+    for (beacon, visitor) in beacons.iter().zip(visitors).filter(|(beacon, _)| beacon.client.is_some()) {
+        for event in beacon.events.iter().filter(|event| event.kind == EventKind::Forget) {
+            let time = event_time(beacon, event);
+            let known = found.entry((beacon.site.to_string(), visitor.0)).or_insert(time);
+            *known = time.max(*known);
+        }
+    }
+    found
+}

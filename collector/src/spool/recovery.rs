@@ -20,6 +20,9 @@ const DAMAGED_FOLDER: &str = "damaged";
 /// Longest file that is read as a segment, in bytes.
 pub(super) const MAX_SEGMENT_BYTES: u64 = 512 << 20;
 
+/// How many damaged files a [`Recovery`] describes in words.
+const DAMAGES_SHOWN: usize = 5;
+
 /// What was found in the spool when it was opened; its `Display` says so in words, for the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovery {
@@ -64,10 +67,13 @@ impl fmt::Display for Recovery {
                 self.torn_bytes
             )?;
         }
-        for damage in &self.damaged {
+        for damage in self.damaged.iter().take(DAMAGES_SHOWN) {
             write!(f, "; {damage}")?;
         }
-        Ok(())
+        match self.damaged.len().saturating_sub(DAMAGES_SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more damaged files"),
+        }
     }
 }
 

@@ -73,8 +73,7 @@ impl Writer {
     /// Closes the active segment with a last frame; it is on disk as a whole when this returns Ok.
     fn finish(&mut self, batch: &[u8]) -> Result<Option<ClosedSegment>, WriteFailed> {
         let Some(mut active) = self.active.take() else { return Ok(None) };
-        let written = self.write_frame(&mut active, batch, true).and_then(|()| self.sync_segment(&mut active));
-        match written {
+        match self.write_frame(&mut active, batch, true) {
             Ok(()) => Ok(Some(active.closed())),
             Err(error) => Err(WriteFailed { error, closed: self.take_back(active) }),
         }
@@ -117,7 +116,7 @@ impl Writer {
         let bytes = if active.frames == 0 { [&active.header[..], &frame].concat() } else { frame };
         active.file.append(&bytes)?;
         active.unsynced_since.get_or_insert_with(Instant::now);
-        if matches!(self.settings.sync, Sync::Always) {
+        if last || self.settings.sync == Sync::Always {
             self.sync_segment(active)?;
         }
         active.frames += 1;

@@ -164,6 +164,18 @@ async fn a_file_that_is_too_long_is_moved_aside_unread() {
 }
 
 #[tokio::test]
+async fn many_damaged_files_are_all_reported_and_the_first_few_described() {
+    let files = FakeFiles::new();
+    for number in 0..8 {
+        files.plant(format!("/spool/{number}.segment"), b"no segment".repeat(20));
+    }
+    let (_, recovery) = open(&files);
+    assert_eq!(recovery.damaged.len(), 8);
+    let words = recovery.to_string();
+    assert!(words.contains("4.segment") && words.ends_with("and 3 more damaged files"), "{words}");
+}
+
+#[tokio::test]
 async fn a_file_that_can_not_be_moved_aside_does_not_keep_the_spool_from_opening() {
     let files = FakeFiles::new();
     files.plant("/spool/found.segment", b"no segment".to_vec());

@@ -1,4 +1,5 @@
 //! Migrations on the real engine, and servers that are refused.
+#![allow(clippy::unwrap_used, reason = "a failure here is the test's finding")]
 
 mod support;
 

@@ -117,6 +117,14 @@ async fn what_is_no_clickhouse_is_told() {
 }
 
 #[tokio::test]
+async fn an_https_url_is_spoken_to_in_tls_only() {
+    let settings = answering("200 OK", TOO_OLD);
+    let url = settings.url.replace("http://", "https://");
+    let error = Store::connect(&Settings { url, ..settings }).version().await.unwrap_err();
+    assert!(matches!(error, StoreError::Unreachable(_)), "an answer in clear is none: {error}");
+}
+
+#[tokio::test]
 async fn the_embedded_server_is_new_enough() {
     assert!(support::store().await.version().await.unwrap() > Version::OLDEST);
 }

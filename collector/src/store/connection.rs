@@ -3,6 +3,7 @@
 use super::StoreError;
 use arc_swap::ArcSwap;
 use clickhouse::Client;
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::{
     client::legacy::{Client as HttpClient, connect::HttpConnector},
     rt::TokioExecutor,
@@ -125,8 +126,25 @@ fn client(settings: &Settings) -> Client {
     connector.set_nodelay(true);
     connector.set_keepalive(Some(Duration::from_secs(60)));
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let http = HttpClient::builder(TokioExecutor::new()).pool_idle_timeout(POOL_IDLE_TIMEOUT).build(connector);
-    let mut client = Client::with_http_client(http).with_url(&settings.url).with_database(&settings.database);
+    let mut builder = HttpClient::builder(TokioExecutor::new());
+    builder.pool_idle_timeout(POOL_IDLE_TIMEOUT);
+    let is_https = settings.url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
+    let client = if is_https {
+        match HttpsConnectorBuilder::new().with_native_roots() {
+            Ok(tls) => {
+                connector.enforce_http(false);
+                Client::with_http_client(builder.build(tls.https_only().enable_http1().wrap_connector(connector)))
+            }
+            // This connector refuses https, so that nothing is ever sent in clear instead.
+            Err(error) => {
+                tracing::error!(%error, "the system has no root certificates, so ClickHouse's certificate cannot be checked: install ca-certificates");
+                Client::with_http_client(builder.build(connector))
+            }
+        }
+    } else {
+        Client::with_http_client(builder.build(connector))
+    };
+    let mut client = client.with_url(&settings.url).with_database(&settings.database);
     if !settings.user.is_empty() {
         client = client.with_user(&settings.user);
     }

@@ -17,6 +17,8 @@ use public_support::{CLIENT, COMPANY, FIREFOX, NOW, Setup, pageview, post, reque
 use serde_json::{Value, json};
 use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
 
+type Headers<'a> = Vec<(&'a str, &'a str)>;
+
 /// What a beacon should come to.
 #[derive(Debug)]
 enum Expected {
@@ -46,7 +48,7 @@ async fn every_rule_has_its_status_and_its_counter() {
     let origin = || Rejected(403, RejectRule::Origin, "Origin");
     const GPC: (&str, &str) = ("sec-gpc", "1");
     #[rustfmt::skip]
-    let table: Vec<(Value, Vec<(&str, &str)>, Expected)> = vec![
+    let table: Vec<(Value, Headers<'_>, Expected)> = vec![
         // Sites.
         (on("nobody", "unknown"), vec![], Rejected(403, RejectRule::UnknownSite, "site")),
         // Page hosts.
@@ -413,7 +415,7 @@ async fn the_client_id_is_renewed_where_page_and_collector_share_a_domain() {
     const FROM: (&str, &str) = ("x-forwarded-for", "203.0.113.80");
     let plain = WHOLE.replace(" Secure;", "");
     let host_only = plain.replace(" Domain=example.com;", "");
-    let table: Vec<(Value, Vec<(&str, &str)>, Option<&str>)> = vec![
+    let table: Vec<(Value, Headers<'_>, Option<&str>)> = vec![
         (granted(), vec![PROXY, FROM, HTTPS], Some(WHOLE)),
         (
             granted(),

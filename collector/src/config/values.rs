@@ -481,6 +481,49 @@ pub fn data_folders() -> Vec<PathBuf> {
     beside.into_iter().flat_map(|folder| [folder.join("geoip"), folder]).chain(geoip_data::data_folder()).collect()
 }
 
+/// What is logged: a level, or levels by room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LogLevel(String);
+
+impl LogLevel {
+    pub(super) fn info() -> Self {
+        Self("info".to_owned())
+    }
+
+    /// As `tracing-subscriber` wants it.
+    #[must_use]
+    pub fn filter(&self) -> tracing_subscriber::EnvFilter {
+        tracing_subscriber::EnvFilter::new(&self.0)
+    }
+}
+
+impl FromStr for LogLevel {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        // The library takes any single word for a room's name.
+        let levels = ["off", "error", "warn", "info", "debug", "trace"];
+        let parts_fit = text.split(',').all(|part| part.contains('=') || levels.contains(&part.trim()));
+        if parts_fit && tracing_subscriber::EnvFilter::try_new(text).is_ok() {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ValueError::new(
+                text,
+                "write off, error, warn, info, debug or trace, or levels by room such as \"collector::pipeline=debug,info\"",
+            ))
+        }
+    }
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+written_as_text!(LogLevel);
+
 /// What happens to visits from access providers before DNS was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

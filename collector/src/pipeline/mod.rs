@@ -153,7 +153,7 @@ pub struct Pipeline<R, K> {
     keys: Arc<K>,
     snapshot: SharedSnapshot,
     counters: Arc<Counters>,
-    rebuilder: Rebuilder,
+    rebuilder: Arc<Rebuilder>,
 }
 
 /// Batches that are stored together, and how far that has come.
@@ -175,8 +175,23 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         snapshot: SharedSnapshot,
         counters: Arc<Counters>,
     ) -> Self {
-        let rebuilder = Rebuilder::new(store.clone(), settings.visit_timeout);
+        let rebuilder = Arc::new(Rebuilder::new(store.clone(), settings.visit_timeout));
         Self { settings, store, resolver, keys, snapshot, counters, rebuilder }
+    }
+
+    /// A pipeline into the same tables with another resolver and other counters, for batches that a person brings. It
+    /// shares the rebuilder: two would overtake each other.
+    #[must_use]
+    pub fn sharing_rebuilder<R2: Resolve>(&self, resolver: Arc<R2>, counters: Arc<Counters>) -> Pipeline<R2, K> {
+        Pipeline {
+            settings: self.settings.clone(),
+            store: self.store.clone(),
+            resolver,
+            keys: Arc::clone(&self.keys),
+            snapshot: Arc::clone(&self.snapshot),
+            counters,
+            rebuilder: Arc::clone(&self.rebuilder),
+        }
     }
 
     /// Decides and stores one batch. Its events must be in flight in [`Counters`], where they end as stored or dropped;

@@ -1,0 +1,340 @@
+//! What can be typed.
+
+use crate::{
+    config::TrustedProxy,
+    import::parse::Format,
+    site::{ConsentMode, SiteId},
+    snapshot::Role,
+};
+use beacon::ClientId;
+use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
+use std::path::PathBuf;
+
+/// Which companies visit your website: self-hosted, first-party, consent-aware.
+#[derive(Debug, Parser)]
+#[command(name = "firmsight", version, max_term_width = 100)]
+pub(super) struct Arguments {
+    /// Configuration file (TOML); without one the defaults and FIRMSIGHT_SECTION__KEY variables count
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the collector, with an embedded ClickHouse unless [clickhouse].url is set
+    Serve,
+    /// Say which company is behind addresses, host names or AS numbers
+    #[command(after_help = "Examples:\n  firmsight resolve 17.253.144.10 --explain\n  \
+                            cut -d' ' -f1 access.log | sort -u | firmsight resolve - --json")]
+    Resolve(Resolve),
+    /// Turn access logs into company visits
+    #[command(after_help = "Files may be plain, .gz or .zst. The same file imported again adds nothing.\n\
+                            What counts as a pageview: docs/import.md.")]
+    Import(Import),
+    /// Add, change, list or remove websites
+    #[command(subcommand)]
+    Site(Site),
+    /// Create, list or revoke keys of the reports API
+    #[command(subcommand)]
+    Key(Key),
+    /// Bring ClickHouse's tables up to date; `serve` does so by itself
+    Migrate(Migrate),
+    /// Show or refresh the data files that addresses are judged by
+    #[command(subcommand)]
+    Geoip(Geoip),
+    /// Check the configuration or show an example of it
+    #[command(subcommand)]
+    Config(Config),
+    /// Answer the rights of a visitor
+    #[command(subcommand)]
+    Privacy(Privacy),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Resolve {
+    /// IP addresses, host names (judged as confirmed reverse DNS names) or AS<number>; - reads one a line
+    #[arg(value_name = "INPUT")]
+    pub(super) inputs: Vec<String>,
+    /// One JSON object a line, in the order of the inputs
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Show everything that was weighed
+    #[arg(long)]
+    pub(super) explain: bool,
+    /// Ask no reverse DNS
+    #[arg(long)]
+    pub(super) no_dns: bool,
+    /// Lines of `IP name` in place of reverse DNS
+    #[arg(long, value_name = "FILE")]
+    pub(super) hosts: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// The site that the log belongs to
+    #[arg(long, value_name = "ID")]
+    pub(super) site: SiteId,
+    /// How lines look; auto looks at the first ones
+    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = format)]
+    pub(super) format: FormatChoice,
+    /// Lines of `IP name` in place of reverse DNS
+    #[arg(long, value_name = "FILE")]
+    pub(super) hosts: Option<PathBuf>,
+    /// Access logs; - reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+}
+
+/// A named format, or the one the lines show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FormatChoice {
+    Auto,
+    Fixed(Format),
+}
+
+fn format(text: &str) -> Result<FormatChoice, String> {
+    if text == "auto" {
+        return Ok(FormatChoice::Auto);
+    }
+    let fixed = Format::ALL.into_iter().find(|format| format.as_str() == text).map(FormatChoice::Fixed);
+    fixed.ok_or_else(|| "allowed are auto, combined, common, json, caddy".to_owned())
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Site {
+    /// Add a site; it is in force when this returns
+    Add(SiteAdd),
+    /// Change what is given, keep the rest
+    Set(SiteSet),
+    /// List the sites
+    List(List),
+    /// Remove a site; its visits stay until they are deleted
+    Remove {
+        #[arg(long, value_name = "ID")]
+        id: SiteId,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SiteAdd {
+    /// Its id, 1 to 64 characters of A-Z a-z 0-9 _ -
+    #[arg(long, value_name = "ID")]
+    pub(super) id: SiteId,
+    /// Its name for people
+    #[arg(long)]
+    pub(super) name: String,
+    /// Host of its pages, exactly as in the address bar, without port; may be given several times
+    #[arg(long = "host", required = true, num_args = 1.., value_name = "HOST")]
+    pub(super) hosts: Vec<String>,
+    /// IANA time zone in which its days are counted
+    #[arg(long, default_value = "UTC", value_name = "TZ")]
+    pub(super) timezone: String,
+    /// What it asks before anything is stored or sent
+    #[arg(long, default_value = "required", value_parser = consent, value_name = "required|cookieless|not-required")]
+    pub(super) consent: ConsentMode,
+    /// Accept `identify` events
+    #[arg(long)]
+    pub(super) identify: bool,
+    /// Your own networks, whose visits are dropped; may be given several times
+    #[arg(long = "own-network", num_args = 1.., value_name = "CIDR", value_parser = network)]
+    pub(super) own_networks: Vec<IpNet>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SiteSet {
+    /// The site
+    #[arg(long, value_name = "ID")]
+    pub(super) id: SiteId,
+    /// New name
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    /// New hosts, in place of the old ones
+    #[arg(long = "host", num_args = 1.., value_name = "HOST")]
+    pub(super) hosts: Option<Vec<String>>,
+    /// New time zone; visits already counted keep their days
+    #[arg(long, value_name = "TZ")]
+    pub(super) timezone: Option<String>,
+    /// New consent mode
+    #[arg(long, value_parser = consent, value_name = "required|cookieless|not-required")]
+    pub(super) consent: Option<ConsentMode>,
+    /// Whether `identify` events are accepted
+    #[arg(long, value_name = "true|false")]
+    pub(super) identify: Option<bool>,
+    /// Your own networks, in place of the old ones
+    #[arg(long = "own-network", num_args = 1.., value_name = "CIDR", value_parser = network)]
+    pub(super) own_networks: Option<Vec<IpNet>>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// One JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Key {
+    /// Create a key; prints its token alone, this one time
+    Create {
+        /// Its name for people
+        #[arg(long)]
+        name: String,
+        /// A site it may read; may be given several times; none means all sites, later ones too
+        #[arg(long = "site", num_args = 1.., value_name = "ID")]
+        sites: Vec<SiteId>,
+        /// What it may do
+        #[arg(long, default_value = "read", value_parser = role, value_name = "read|write|admin")]
+        role: Role,
+    },
+    /// List the keys, without their tokens
+    List(List),
+    /// Revoke a key
+    Revoke {
+        /// The key's id or name, from `key list`
+        #[arg(long, value_name = "ID-OR-NAME")]
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Migrate {
+    /// Show what would be done
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Make replicated tables on this cluster, in place of [clickhouse].cluster
+    #[arg(long, value_name = "NAME")]
+    pub(super) cluster: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Geoip {
+    /// Which files are used, their dates and licences
+    Status,
+    /// Fetch newer files
+    Update,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Config {
+    /// Read the configuration, say what is wrong with it
+    Check,
+    /// Print every key with its default
+    Example,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Privacy {
+    /// Everything stored of a visitor
+    Export(Visitor),
+    /// Erase everything stored of a visitor
+    Erase(Visitor),
+    /// Stop counting a company, a network or a visitor
+    #[command(group = clap::ArgGroup::new("whom").required(true))]
+    Object {
+        /// A company's domain
+        #[arg(long, group = "whom")]
+        domain: Option<String>,
+        /// A network
+        #[arg(long, group = "whom", value_parser = network)]
+        cidr: Option<IpNet>,
+        /// A visitor's client id
+        #[arg(long, group = "whom", value_parser = client)]
+        visitor: Option<ClientId>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Visitor {
+    /// The site
+    #[arg(long, value_name = "ID")]
+    pub(super) site: SiteId,
+    /// The client id from the visitor's `_lfa` cookie
+    #[arg(long, value_name = "LF1.1.…", value_parser = client)]
+    pub(super) visitor: ClientId,
+}
+
+fn consent(text: &str) -> Result<ConsentMode, String> {
+    [ConsentMode::Required, ConsentMode::Cookieless, ConsentMode::NotRequired]
+        .into_iter()
+        .find(|mode| mode.as_str() == text)
+        .ok_or_else(|| "allowed are required, cookieless, not-required".to_owned())
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    match text {
+        "read" => Ok(Role::Read),
+        "write" => Ok(Role::Write),
+        "admin" => Ok(Role::Admin),
+        _ => Err("allowed are read, write, admin".to_owned()),
+    }
+}
+
+/// A network in CIDR form, or a single address.
+fn network(text: &str) -> Result<IpNet, String> {
+    match text.parse() {
+        Ok(TrustedProxy::Network(network)) => Ok(network),
+        _ => Err("write a network such as 192.0.2.0/24, or an address".to_owned()),
+    }
+}
+
+fn client(text: &str) -> Result<ClientId, String> {
+    ClientId::parse(text.as_bytes()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_has_no_contradictions() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_contracts_command_lines_are_understood() {
+        for line in [
+            "serve",
+            "resolve 192.0.2.1 example.com AS714 --json --explain --no-dns --hosts names.txt",
+            "resolve -",
+            "import --site shop --format caddy --hosts names.txt a.log.gz -",
+            "site add --id shop --name Shop --host a.example b.example --host c.example --timezone Europe/Berlin --consent cookieless",
+            "site set --id shop --name Shop",
+            "site list",
+            "site remove --id shop",
+            "key create --name reports --site shop blog --role admin",
+            "key list",
+            "key revoke --id 01890a5d-ac96-774b-bcce-b302099a8057",
+            "migrate --dry-run --cluster main",
+            "geoip status",
+            "geoip update",
+            "config check",
+            "config example --config firmsight.toml",
+            "privacy export --site shop --visitor LF1.1.0123456789abcdef.1700000000000",
+            "privacy erase --site shop --visitor LF1.1.0123456789abcdef.1700000000000",
+            "privacy object --cidr 192.0.2.0/24",
+        ] {
+            let parsed = Arguments::try_parse_from(std::iter::once("firmsight").chain(line.split(' ')));
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn wrong_command_lines_say_what_is_allowed() {
+        for (line, part) in [
+            ("site add --id a.b --name n --host h", "A-Z a-z 0-9 _ -"),
+            ("site add --id a --name n --host h --consent maybe", "cookieless"),
+            ("key create --name n --role owner", "read, write, admin"),
+            ("import --site shop --format iis x", "combined"),
+            ("privacy erase --site shop --visitor x", "LF1.1."),
+            ("privacy object --domain a --cidr 192.0.2.1", "cannot be used with"),
+        ] {
+            let error = Arguments::try_parse_from(std::iter::once("firmsight").chain(line.split(' '))).unwrap_err();
+            assert!(error.to_string().contains(part), "{line}: {error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+}

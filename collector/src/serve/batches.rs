@@ -1,0 +1,162 @@
+//! Batches that a command brings: parts of an access log, or one visitor's wish to be forgotten. They
+//! go through the same pipeline as beacons, and share its rebuilder, but are counted apart: what the
+//! counters balance is what came through the door.
+
+use super::{
+    ServeError,
+    command::{Imported, ImportedCompany},
+};
+use crate::{
+    control::Control,
+    counters::Counters,
+    import::Batch,
+    pipeline::{Pipeline, verdicts::Resolve},
+    site::SiteId,
+    spool::record::{ClientAddress, SpooledBeacon, SpooledEvent},
+    store::{Store, StoreError},
+    time::UnixMillis,
+};
+use beacon::{ClientId, Consent, EventKind};
+use firmsight_resolver::{CompanyId, Resolver, Verdict};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+use uuid::Uuid;
+
+/// ClickHouse refuses a parameter over 100 KB; an id takes 39 bytes.
+const MAX_IN_STATEMENT: usize = 2_000;
+
+/// See the module.
+pub(super) struct CommandBatches<'a> {
+    pub(super) store: &'a Store,
+    pub(super) pipeline: &'a Pipeline<Resolver, Control>,
+    pub(super) resolver: &'a Resolver,
+}
+
+impl CommandBatches<'_> {
+    /// Stores a part of a log and says what became of it.
+    pub(super) async fn import(
+        &self,
+        batch: Batch,
+        names: Option<HashMap<IpAddr, String>>,
+    ) -> Result<Imported, ServeError> {
+        let Batch { id, beacons, drops } = batch;
+        let site = beacons.first().map(|beacon| beacon.site.clone());
+        let events: Vec<_> = beacons.iter().flat_map(|beacon| &beacon.events).map(|event| event.id).collect();
+        let times = beacons.iter().map(|beacon| beacon.received.0);
+        let span = times.clone().min().zip(times.max());
+        let counters = Arc::new(Counters::default());
+        counters.receive(events.len() as u64);
+        let resolver = NamedResolver { resolver: self.resolver.clone(), names };
+        let processed = self.pipeline.sharing_rebuilder(Arc::new(resolver), counters).process(id, beacons, drops).await?;
+        let mut imported = Imported {
+            kept: processed.stored,
+            dropped: processed.dropped.iter().map(|(reason, events)| (reason.as_str().to_owned(), *events)).collect(),
+            ..Imported::default()
+        };
+        if let (Some(site), Some(span), true) = (site, span, processed.stored > 0) {
+            for events in events.chunks(MAX_IN_STATEMENT) {
+                imported.companies.extend(self.companies(&site, events, span).await?);
+                imported.visits.extend(self.visits(&site, events, span).await?);
+            }
+        }
+        Ok(imported)
+    }
+
+    /// Erases what is stored of a visitor, as if the visitor's own browser had asked.
+    pub(super) async fn erase(&self, site: SiteId, visitor: ClientId, now: UnixMillis) -> Result<(), ServeError> {
+        let counters = Arc::new(Counters::default());
+        counters.receive(1);
+        let pipeline = self.pipeline.sharing_rebuilder(Arc::new(self.resolver.clone()), counters);
+        pipeline.process(Uuid::new_v4(), vec![forget(site, visitor, now)], Vec::new()).await?;
+        Ok(())
+    }
+
+    async fn companies(
+        &self,
+        site: &SiteId,
+        events: &[Uuid],
+        (first, last): (i64, i64),
+    ) -> Result<Vec<ImportedCompany>, StoreError> {
+        let sql = "SELECT company_id, any(company_name), any(company_domain), count() FROM events FINAL
+                   WHERE site = {site:String} AND at BETWEEN fromUnixTimestamp64Milli({first:Int64})
+                       AND fromUnixTimestamp64Milli({last:Int64})
+                       AND event_id IN {events:Array(UUID)} AND company_id != 0
+                   GROUP BY company_id";
+        let query = self.store.client().query(sql).param("site", site.as_str()).param("first", first);
+        let query = query.param("last", last).param("events", events);
+        let rows = self.store.in_time(query.fetch_all::<(u64, String, String, u64)>()).await?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, name, domain, pageviews)| ImportedCompany { id: CompanyId(id).to_string(), name, domain, pageviews })
+            .collect())
+    }
+
+    /// Visits around the batch's events, of the visitors of these events.
+    async fn visits(&self, site: &SiteId, events: &[Uuid], (first, last): (i64, i64)) -> Result<Vec<u64>, StoreError> {
+        let sql = "SELECT visit_id FROM visits FINAL
+                   WHERE site = {site:String} AND started_at <= fromUnixTimestamp64Milli({last:Int64})
+                       AND ended_at >= fromUnixTimestamp64Milli({first:Int64})
+                       AND visitor IN (
+                           SELECT visitor FROM events
+                           WHERE site = {site:String} AND at BETWEEN fromUnixTimestamp64Milli({first:Int64})
+                               AND fromUnixTimestamp64Milli({last:Int64}) AND event_id IN {events:Array(UUID)}
+                       )";
+        let query = self.store.client().query(sql).param("site", site.as_str()).param("first", first);
+        self.store.in_time(query.param("last", last).param("events", events).fetch_all::<u64>()).await
+    }
+}
+
+fn forget(site: SiteId, visitor: ClientId, now: UnixMillis) -> SpooledBeacon {
+    SpooledBeacon {
+        received: now,
+        site,
+        address: ClientAddress::Ip(Ipv4Addr::UNSPECIFIED.into()),
+        user_agent: String::new(),
+        language: String::new(),
+        consent: Consent::Granted,
+        client: Some(visitor),
+        sent: None,
+        events: vec![SpooledEvent {
+            id: Uuid::new_v4(),
+            at: now,
+            kind: EventKind::Forget,
+            url: String::new(),
+            referrer: String::new(),
+            title: String::new(),
+            page: None,
+            visible_ms: 0,
+            scroll: 0,
+            name: String::new(),
+            props: String::new(),
+        }],
+    }
+}
+
+/// The resolver, with a person's list of names in place of reverse DNS where there is one.
+struct NamedResolver {
+    resolver: Resolver,
+    names: Option<HashMap<IpAddr, String>>,
+}
+
+impl Resolve for NamedResolver {
+    fn local(&self, ip: IpAddr) -> Verdict {
+        self.resolver.local(ip)
+    }
+
+    async fn resolve(&self, ip: IpAddr) -> Verdict {
+        match &self.names {
+            None => self.resolver.resolve(ip).await,
+            Some(names) => match names.get(&ip.to_canonical()) {
+                Some(name) => self.resolver.judge_named(Some(ip), name),
+                None => self.resolver.local(ip),
+            },
+        }
+    }
+
+    fn judge_name(&self, host: &str) -> Verdict {
+        self.resolver.judge_named(None, host)
+    }
+}

@@ -1,0 +1,149 @@
+//! What the person at the terminal can ask of a running collector, or of one made for the occasion.
+
+use crate::{
+    import::Batch,
+    site::{ConsentMode, Site, SiteId},
+    snapshot::Role,
+    time::UnixMillis,
+};
+use beacon::ClientId;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::{collections::HashMap, net::IpAddr};
+use uuid::Uuid;
+
+/// One order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Command {
+    /// Adds a site; answered with [`Answer::Done`] once it is in force.
+    AddSite(Site),
+    /// Changes a site; answered with [`Answer::Done`] once it is in force.
+    SetSite(SiteId, SiteChange),
+    /// Answered with [`Answer::Sites`], by id.
+    ListSites,
+    /// Removes a site; its visits stay.
+    RemoveSite(SiteId),
+    /// Makes a key; answered with [`Answer::Token`] once it is in force.
+    CreateKey {
+        /// Its name for people.
+        name: String,
+        /// What it may see; `None` means all sites.
+        sites: Option<Vec<SiteId>>,
+        /// What it may do.
+        role: Role,
+    },
+    /// Answered with [`Answer::Keys`], oldest first.
+    ListKeys,
+    /// Revokes the key with this id or name.
+    RevokeKey(String),
+    /// Brings the tables up to date; answered with [`Answer::Migrations`].
+    Migrate {
+        /// Only says what would be done.
+        dry_run: bool,
+    },
+    /// Erases what is stored of a visitor on a site.
+    EraseVisitor {
+        /// The site.
+        site: SiteId,
+        /// The client id of the visitor's cookie.
+        visitor: ClientId,
+    },
+    /// Stores a batch of an access log; answered with [`Answer::Imported`].
+    Import {
+        /// The batch.
+        batch: Batch,
+        /// Names in place of reverse DNS; `None` asks DNS.
+        names: Option<HashMap<IpAddr, String>>,
+    },
+}
+
+/// What of a site changes; the rest stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SiteChange {
+    /// Name for people.
+    pub name: Option<String>,
+    /// Hosts of its pages.
+    pub hosts: Option<Vec<String>>,
+    /// IANA time zone.
+    pub timezone: Option<String>,
+    /// What it asks before anything is stored or sent.
+    pub consent: Option<ConsentMode>,
+    /// Whether `identify` is accepted.
+    pub identify: Option<bool>,
+    /// The owner's own networks.
+    pub own_networks: Option<Vec<IpNet>>,
+}
+
+impl SiteChange {
+    /// The site with the changes made.
+    #[must_use]
+    pub fn applied_to(self, site: &Site) -> Site {
+        Site {
+            id: site.id.clone(),
+            name: self.name.unwrap_or_else(|| site.name.clone()),
+            hosts: self.hosts.unwrap_or_else(|| site.hosts.clone()),
+            timezone: self.timezone.unwrap_or_else(|| site.timezone.clone()),
+            consent: self.consent.unwrap_or(site.consent),
+            identify: self.identify.unwrap_or(site.identify),
+            own_networks: self.own_networks.unwrap_or_else(|| site.own_networks.clone()),
+        }
+    }
+}
+
+/// What comes back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Answer {
+    /// It is done.
+    Done,
+    /// The sites.
+    Sites(Vec<Site>),
+    /// A new key's token, this one time.
+    Token(String),
+    /// The keys.
+    Keys(Vec<ListedKey>),
+    /// The migrations that ran or would run, such as `0003_company_days`.
+    Migrations(Vec<String>),
+    /// What became of a batch.
+    Imported(Imported),
+}
+
+/// A key as it is listed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ListedKey {
+    /// Its id, for `key revoke`.
+    pub id: Uuid,
+    /// Its name for people.
+    pub name: String,
+    /// What it may see; `None` means all sites.
+    pub sites: Option<Vec<SiteId>>,
+    /// What it may do.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: UnixMillis,
+}
+
+/// What became of an import's batch, in events.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Imported {
+    /// Stored, or stored before.
+    pub kept: u64,
+    /// Dropped, by reason.
+    pub dropped: Vec<(String, u64)>,
+    /// Ids of the visits that the kept ones belong to; one may be named twice.
+    pub visits: Vec<u64>,
+    /// Companies of the kept ones; one may be named twice, its pageviews then add up.
+    pub companies: Vec<ImportedCompany>,
+}
+
+/// A company in a batch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ImportedCompany {
+    /// Its stable id, as hexadecimal digits.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its domain; empty where it has none.
+    pub domain: String,
+    /// Pageviews in the batch.
+    pub pageviews: u64,
+}

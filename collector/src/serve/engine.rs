@@ -1,0 +1,160 @@
+//! What carries commands out: the store and everything that writes to it. A running server has one;
+//! a command without a server makes one for itself.
+
+use super::{
+    ServeError,
+    batches::CommandBatches,
+    command::{Answer, Command, ListedKey},
+    control_socket::Execute,
+    lock::DataDirectoryLock,
+    setup,
+    store_keeper::{StoreKeeper, StoreState, stop_server},
+};
+use crate::{
+    config::Config,
+    control::{Control, ControlError},
+    counters::Counters,
+    pipeline::Pipeline,
+    sealing::MasterKey,
+    store::Store,
+    time::UnixMillis,
+};
+use clickhouse_embedded::Server;
+use firmsight_resolver::Resolver;
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::watch, time::timeout};
+
+/// How long a command waits for a store that is starting.
+const STORE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// See the module.
+pub(super) struct Engine {
+    pub(super) store: Store,
+    pub(super) control: Control,
+    pub(super) resolver: Resolver,
+    pub(super) pipeline: Arc<Pipeline<Resolver, Control>>,
+    pub(super) state: watch::Receiver<StoreState>,
+}
+
+impl Execute for Engine {
+    async fn execute(self: Arc<Self>, command: Command) -> Result<Answer, String> {
+        let mut state = self.state.clone();
+        let is_ready = async { state.wait_for(|state| *state == StoreState::Ready).await.is_ok() };
+        if !timeout(STORE_PATIENCE, is_ready).await.unwrap_or(false) {
+            return Err(match &*self.state.borrow() {
+                StoreState::Away(Some(problem)) => problem.clone(),
+                _ => "the store is still starting; try again in a moment".to_owned(),
+            });
+        }
+        self.carry_out(command).await.map_err(|error| error.to_string())
+    }
+}
+
+impl Engine {
+    async fn carry_out(&self, command: Command) -> Result<Answer, ServeError> {
+        let now = UnixMillis::now();
+        match command {
+            Command::AddSite(site) => {
+                self.control.add_site(site, now).await?;
+                Ok(Answer::Done)
+            }
+            Command::SetSite(id, change) => {
+                let sites = self.control.list_sites();
+                let site = sites.iter().find(|site| site.id == id);
+                let site = site.ok_or(ControlError::NoSuchSite(id))?;
+                self.control.set_site(change.applied_to(site), now).await?;
+                Ok(Answer::Done)
+            }
+            Command::ListSites => {
+                Ok(Answer::Sites(self.control.list_sites().iter().map(|site| (**site).clone()).collect()))
+            }
+            Command::RemoveSite(id) => {
+                self.control.remove_site(&id, now).await?;
+                Ok(Answer::Done)
+            }
+            Command::CreateKey { name, sites, role } => {
+                let (_, token) = self.control.create_key(&name, sites, role, now).await?;
+                Ok(Answer::Token(token.as_str().to_owned()))
+            }
+            Command::ListKeys => {
+                let keys = self.control.list_keys();
+                let listed = keys.iter().map(|key| ListedKey {
+                    id: key.id,
+                    name: key.name.clone(),
+                    sites: key.sites.clone(),
+                    role: key.role,
+                    created_at: key.created_at,
+                });
+                Ok(Answer::Keys(listed.collect()))
+            }
+            Command::RevokeKey(id_or_name) => {
+                self.control.revoke_key(&id_or_name, now).await?;
+                Ok(Answer::Done)
+            }
+            Command::Migrate { dry_run } => {
+                let migrations =
+                    if dry_run { self.store.pending_migrations().await? } else { self.store.migrate().await? };
+                let names = migrations.iter().map(|migration| format!("{:04}_{}", migration.number, migration.name));
+                Ok(Answer::Migrations(names.collect()))
+            }
+            Command::EraseVisitor { site, visitor } => {
+                self.batches().erase(site, visitor, now).await?;
+                Ok(Answer::Done)
+            }
+            Command::Import { batch, names } => Ok(Answer::Imported(self.batches().import(batch, names).await?)),
+        }
+    }
+
+    fn batches(&self) -> CommandBatches<'_> {
+        CommandBatches { store: &self.store, pipeline: &self.pipeline, resolver: &self.resolver }
+    }
+}
+
+/// The engine of one command: the store is started for it and stopped after it.
+pub(crate) struct OwnEngine {
+    engine: Arc<Engine>,
+    server: Option<Server>,
+    _lock: DataDirectoryLock,
+}
+
+impl OwnEngine {
+    /// Opens everything a command needs; the data directory's lock is ours.
+    pub(crate) async fn open(config: &Config, lock: DataDirectoryLock) -> Result<Self, ServeError> {
+        let keeper = StoreKeeper::new(config)?;
+        let master_key = MasterKey::load_or_create(&config.key_file())?;
+        let control = Control::open(keeper.store(), master_key, config.snapshot_file());
+        let resolver = setup::resolver(config, true)?;
+        let pipeline = Arc::new(Pipeline::new(
+            setup::pipeline(config),
+            keeper.store(),
+            Arc::new(resolver.clone()),
+            Arc::new(control.clone()),
+            control.snapshot(),
+            Arc::new(Counters::default()),
+        ));
+        let server = keeper.start().await?;
+        let engine = async {
+            keeper.store().migrate().await?;
+            control.refresh(UnixMillis::now()).await?;
+            let state = keeper.ready();
+            Ok(Engine { store: keeper.store(), control: control.clone(), resolver, pipeline, state })
+        };
+        match engine.await {
+            Ok(engine) => Ok(Self { engine: Arc::new(engine), server, _lock: lock }),
+            Err(error) => {
+                stop_server(server).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Carries a command out; the text is one sentence for the person who gave it.
+    pub(crate) async fn execute(&self, command: Command) -> Result<Answer, String> {
+        Arc::clone(&self.engine).execute(command).await
+    }
+
+    /// Stops what was started.
+    pub(crate) async fn close(self) {
+        stop_server(self.server).await;
+    }
+}

@@ -1,0 +1,187 @@
+//! From configuration to what the rooms want to be given.
+
+use crate::{
+    config::{Config, DataFile, TrustedProxy, data_folders},
+    ingest,
+    pipeline::{self, visits::VisitTimeout},
+};
+use firmsight_resolver::{Databases, Resolver, ResolverError};
+use ipnet::IpNet;
+use std::{path::PathBuf, time::Duration};
+
+/// What a round that is under way gets after `limits.shutdown_timeout` has passed.
+const PIPELINE_GRACE: Duration = Duration::from_secs(1);
+/// Cloudflare's published ranges, one CIDR a line, among the data files.
+const CLOUDFLARE_LIST: &str = "cloudflare_ranges.txt";
+const LOOPBACK: &[&str] = &["127.0.0.0/8", "::1/128"];
+/// RFC 1918, RFC 3927, RFC 4193, RFC 4291.
+const PRIVATE: &[&str] = &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"];
+
+/// Why the configuration can't be put to work.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A data file is in none of its places.
+    #[error("data file {name} is not there (looked in {places}): fetch it with `cargo xtask data`, or name another in {key}")]
+    DataFile {
+        /// As configured.
+        name: String,
+        /// Where it was looked for.
+        places: String,
+        /// The configuration key that names it.
+        key: &'static str,
+    },
+    /// A data file can't be used.
+    #[error(transparent)]
+    Resolver(#[from] ResolverError),
+    /// The preset needs a list that is not there.
+    #[error(
+        "public.trusted_proxies: \"cloudflare\" needs Cloudflare's list of ranges, which is in none of {places}: \
+         save https://www.cloudflare.com/ips-v4 and https://www.cloudflare.com/ips-v6 there as {CLOUDFLARE_LIST}, \
+         or write the networks themselves"
+    )]
+    CloudflareList {
+        /// Where it was looked for.
+        places: String,
+    },
+    /// The list holds something else.
+    #[error("{}, line {line}: {text:?} is no network; save Cloudflare's lists again, one network a line", path.display())]
+    CloudflareLine {
+        /// The list.
+        path: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+        /// What stands there.
+        text: String,
+    },
+    /// A key is set that this version can't honour.
+    #[error("clickhouse.cluster: tables on a cluster are not supported by this version; leave it empty")]
+    Cluster,
+    /// A file can't be read.
+    #[error("can't read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Opens the data files and makes a resolver of them.
+pub(crate) fn resolver(config: &Config, with_dns: bool) -> Result<Resolver, SetupError> {
+    let settings = firmsight_resolver::Settings {
+        dns: config.resolver.dns && with_dns,
+        nameservers: config.resolver.nameservers.iter().map(|server| server.get()).collect(),
+        ptr_timeout: config.resolver.ptr_timeout.get(),
+        dns_concurrency: config.resolver.dns_concurrency.max(1),
+        cache_entries: config.resolver.cache_entries.max(1),
+    };
+    Ok(Resolver::new(databases(config)?, settings)?)
+}
+
+/// Opens the configured data files.
+pub(crate) fn databases(config: &Config) -> Result<Databases, SetupError> {
+    let find = |file: &DataFile, key| {
+        file.find().ok_or_else(|| SetupError::DataFile {
+            name: file.to_string(),
+            places: joined(&file.places()),
+            key,
+        })
+    };
+    let databases = config.resolver.databases.iter().map(|file| find(file, "[resolver].databases"));
+    let lists = config.resolver.lists.iter().map(|file| find(file, "[resolver].lists"));
+    let files = databases.chain(lists).collect::<Result<Vec<_>, _>>()?;
+    Ok(Databases::open(&files)?)
+}
+
+/// What the public side wants to know.
+pub(super) fn ingest(config: &Config) -> Result<ingest::Settings, SetupError> {
+    Ok(ingest::Settings {
+        script_path: config.tracker.script_path.as_str().to_owned(),
+        endpoint_path: config.tracker.endpoint_path.as_str().to_owned(),
+        trusted_proxies: trusted_proxies(&config.public.trusted_proxies)?,
+        client_ip_header: config.public.client_ip_header.get(),
+        body_timeout: config.limits.request_body_timeout.get(),
+        beacons_per_address_per_minute: config.limits.beacons_per_address_per_minute,
+        access_networks: match config.resolver.access_networks {
+            crate::config::AccessNetworks::AskDns => ingest::AccessNetworks::AskDns,
+            crate::config::AccessNetworks::Drop => ingest::AccessNetworks::Drop,
+        },
+        ..ingest::Settings::default()
+    })
+}
+
+/// What the pipeline wants to know.
+pub(super) fn pipeline(config: &Config) -> pipeline::Settings {
+    pipeline::Settings {
+        visit_timeout: VisitTimeout::new(config.visits.timeout.get()),
+        keep: config.resolver.keep.as_slice().to_vec(),
+        resolve_at_once: config.resolver.dns_concurrency.max(1),
+        shutdown_deadline: PIPELINE_GRACE,
+        ..pipeline::Settings::default()
+    }
+}
+
+/// The networks behind the words.
+pub(crate) fn trusted_proxies(configured: &[TrustedProxy]) -> Result<Vec<IpNet>, SetupError> {
+    let preset = |networks: &[&str]| networks.iter().filter_map(|text| text.parse().ok()).collect::<Vec<IpNet>>();
+    let mut networks = Vec::new();
+    for proxy in configured {
+        match proxy {
+            TrustedProxy::Loopback => networks.extend(preset(LOOPBACK)),
+            TrustedProxy::Private => networks.extend(preset(PRIVATE)),
+            TrustedProxy::Cloudflare => networks.extend(cloudflare(data_folders())?),
+            TrustedProxy::Network(network) => networks.push(*network),
+        }
+    }
+    Ok(networks)
+}
+
+fn cloudflare(folders: Vec<PathBuf>) -> Result<Vec<IpNet>, SetupError> {
+    let Some(path) = folders.iter().map(|folder| folder.join(CLOUDFLARE_LIST)).find(|path| path.is_file()) else {
+        return Err(SetupError::CloudflareList { places: joined(&folders) });
+    };
+    let text = std::fs::read_to_string(&path).map_err(|source| SetupError::Read { path: path.clone(), source })?;
+    let mut networks = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if !line.is_empty() {
+            networks.push(line.parse().map_err(|_| SetupError::CloudflareLine {
+                path: path.clone(),
+                line: index + 1,
+                text: line.chars().take(80).collect(),
+            })?);
+        }
+    }
+    if networks.is_empty() {
+        return Err(SetupError::CloudflareList { places: joined(&folders) });
+    }
+    Ok(networks)
+}
+
+fn joined(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_become_networks() {
+        let networks = trusted_proxies(&[TrustedProxy::Loopback, TrustedProxy::Private]).unwrap();
+        assert_eq!(networks.len(), LOOPBACK.len() + PRIVATE.len());
+    }
+
+    #[test]
+    fn cloudflares_preset_needs_its_list_and_refuses_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = || vec![folder.path().to_owned()];
+        let refusal = cloudflare(folders()).unwrap_err().to_string();
+        assert!(refusal.contains("ips-v4") && refusal.contains(&folder.path().display().to_string()), "{refusal}");
+        let file = folder.path().join(CLOUDFLARE_LIST);
+        std::fs::write(&file, "198.51.100.0/24\n\n# a note\n2001:db8::/32\n").unwrap();
+        assert_eq!(cloudflare(folders()).unwrap().len(), 2);
+        std::fs::write(&file, "<!doctype html>").unwrap();
+        assert!(cloudflare(folders()).unwrap_err().to_string().contains("line 1"));
+    }
+}

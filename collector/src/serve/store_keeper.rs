@@ -1,0 +1,174 @@
+//! Keeps ClickHouse there: starts the embedded one, starts it again when it dies, migrates, and tells
+//! everybody when the store is ready.
+
+use super::ServeError;
+use crate::{
+    config::Config,
+    store::{self, Store},
+};
+use clickhouse_embedded::Server;
+use std::time::Duration;
+use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+/// Between two attempts; doubled up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Whether the store can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum StoreState {
+    /// Not yet, or not again; the last problem where there was one.
+    Away(Option<String>),
+    /// It answers and its tables are up to date.
+    Ready,
+}
+
+/// Where ClickHouse is.
+#[derive(Debug)]
+enum Place {
+    Server(store::Settings),
+    Embedded { settings: clickhouse_embedded::Settings, database: String },
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct StoreKeeper {
+    place: Place,
+    store: Store,
+    state: watch::Sender<StoreState>,
+}
+
+impl StoreKeeper {
+    /// A keeper and its store, which connects to nothing before [`StoreKeeper::start`].
+    pub(super) fn new(config: &Config) -> Result<Self, ServeError> {
+        let database = config.clickhouse.database.as_str().to_owned();
+        let place = match config.clickhouse.url.get() {
+            Some(url) => Place::Server(store::Settings {
+                url: url.to_owned(),
+                user: config.clickhouse.user.clone(),
+                password: config.clickhouse.password.clone(),
+                database,
+                header: None,
+            }),
+            None => {
+                let engine = &config.clickhouse.embedded_engine;
+                let engine = (!engine.as_os_str().is_empty()).then_some(engine.as_path());
+                let libraries: Vec<_> = geoip_data::clickhouse_library().into_iter().collect();
+                let engine = clickhouse_embedded::locate(engine, &libraries).map_err(ServeError::Embedded)?;
+                let mut settings = clickhouse_embedded::Settings::new(config.clickhouse_folder(), engine);
+                settings.max_memory_bytes = config.clickhouse.embedded_memory.get();
+                Place::Embedded { settings, database }
+            }
+        };
+        let placeholder = match &place {
+            Place::Server(settings) => settings.clone(),
+            // Port 9 is "discard": nothing answers until the embedded server has told its own.
+            Place::Embedded { database, .. } => store::Settings {
+                url: "http://127.0.0.1:9".to_owned(),
+                user: String::new(),
+                password: String::new(),
+                database: database.clone(),
+                header: None,
+            },
+        };
+        let (state, _) = watch::channel(StoreState::Away(None));
+        Ok(Self { place, store: Store::connect(&placeholder), state })
+    }
+
+    pub(super) fn store(&self) -> Store {
+        self.store.clone()
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<StoreState> {
+        self.state.subscribe()
+    }
+
+    /// Says that the store is ready without keeping it: for a command that started it for itself.
+    pub(super) fn ready(&self) -> watch::Receiver<StoreState> {
+        self.state.send_replace(StoreState::Ready);
+        self.watch()
+    }
+
+    /// Starts ClickHouse where it is ours and leads the store to it.
+    pub(super) async fn start(&self) -> Result<Option<Server>, ServeError> {
+        let Place::Embedded { settings, database } = &self.place else { return Ok(None) };
+        let server = clickhouse_embedded::start(settings.clone()).await.map_err(ServeError::Embedded)?;
+        let (name, value) = server.secret_header();
+        self.store.reconnect(&store::Settings {
+            url: server.url().to_owned(),
+            user: String::new(),
+            password: String::new(),
+            database: database.clone(),
+            header: Some((name.to_owned(), value.to_owned())),
+        });
+        Ok(Some(server))
+    }
+
+    /// Keeps the store there until `stop`; ends earlier only when no later attempt could succeed.
+    /// `prepare` runs each time the store has come, before it counts as ready.
+    pub(super) async fn keep<F>(self, stop: CancellationToken, mut prepare: impl FnMut() -> F) -> Result<(), ServeError>
+    where
+        F: Future<Output = Result<(), ServeError>>,
+    {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let attempt = async {
+                let server = self.start().await?;
+                match self.until_ready(&mut prepare).await {
+                    Ok(()) => Ok(server),
+                    Err(error) => {
+                        stop_server(server).await;
+                        Err(error)
+                    }
+                }
+            };
+            let started = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                started = attempt => started,
+            };
+            match started {
+                Ok(server) => {
+                    self.state.send_replace(StoreState::Ready);
+                    let Some(server) = server else {
+                        stop.cancelled().await;
+                        return Ok(());
+                    };
+                    let exit = tokio::select! {
+                        () = stop.cancelled() => {
+                            server.stop().await;
+                            return Ok(());
+                        }
+                        exit = server.exited() => exit,
+                    };
+                    tracing::error!(%exit, "the embedded ClickHouse ended; starting it again");
+                    self.state.send_replace(StoreState::Away(Some(exit.to_string())));
+                }
+                Err(error) if error.is_lasting() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, retry_after = ?pause, "the store is not ready; beacons wait in the spool");
+                    self.state.send_replace(StoreState::Away(Some(error.to_string())));
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = sleep(pause) => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn until_ready<F>(&self, prepare: &mut impl FnMut() -> F) -> Result<(), ServeError>
+    where
+        F: Future<Output = Result<(), ServeError>>,
+    {
+        self.store.migrate().await?;
+        prepare().await
+    }
+}
+
+pub(super) async fn stop_server(server: Option<Server>) {
+    if let Some(server) = server {
+        server.stop().await;
+    }
+}

@@ -1,0 +1,110 @@
+//! Real files through the real binary into the real store.
+
+mod binary;
+
+use binary::Firmsight;
+use std::{fmt::Write as _, io::Write as _};
+
+/// 17.253.144.10 is Apple's own, 17.1.2.3 too; 84.191.1.1 is a German home line; the last is reserved.
+fn log() -> String {
+    let mut log = String::new();
+    let agent = binary::BROWSER;
+    for (client, path, second) in [
+        ("17.253.144.10", "/", 0),
+        ("17.253.144.10", "/pricing", 20),
+        ("17.253.144.10", "/logo.png", 21),
+        ("17.1.2.3", "/", 30),
+        ("84.191.1.1", "/", 31),
+        ("192.168.1.5", "/", 32),
+    ] {
+        writeln!(
+            log,
+            r#"{client} - - [02/Mar/2024:10:00:{second:02} +0100] "GET {path} HTTP/1.1" 200 512 "-" "{agent}""#
+        )
+        .unwrap();
+    }
+    log += "\u{1}\u{2}binary\n";
+    log
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// The number after a title of the summary.
+fn number(summary: &str, title: &str) -> u64 {
+    let line = summary.lines().find(|line| line.starts_with(title)).unwrap_or_else(|| panic!("{title} in {summary}"));
+    line[title.len()..].split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_log_becomes_visits_with_and_without_a_server_and_again_adds_nothing() {
+    let firmsight = Firmsight::new();
+    firmsight.ok(&["site", "add", "--id", "shop", "--name", "Shop", "--host", "shop.example"]);
+    let plain = firmsight.folder().join("access.log");
+    let packed = firmsight.folder().join("access.log.gz");
+    std::fs::write(&plain, log()).unwrap();
+    std::fs::write(&packed, gzip(&log())).unwrap();
+
+    let summary = firmsight.ok(&["import", "--site", "shop", plain.to_str().unwrap()]);
+    for (title, expected) in
+        [("lines", 7), ("pageviews", 5), ("kept", 3), ("visits", 2), ("companies", 1), ("no pageview", 1), ("unparsable", 1)]
+    {
+        assert_eq!(number(&summary, title), expected, "{title} in {summary}");
+    }
+    assert!(summary.contains("apple.com") && summary.contains("residential") && summary.contains("reserved"), "{summary}");
+    assert!(summary.contains("access.log:7:"), "{summary}");
+
+    let server = firmsight.serve();
+    let token = firmsight.ok(&["key", "create", "--name", "reports"]);
+    let visits = || {
+        let authorization = format!("Token token={}", token.trim());
+        let path = "/accounts/shop/visits?start_date=2024-03-01&end_date=2024-03-03";
+        let answer = binary::request(server.admin, "GET", path, &[("Authorization", &authorization)], b"").unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()
+    };
+    let before = visits();
+    assert_eq!(before["data"].as_array().unwrap().len(), 2, "{before}");
+    // The same file again, packed and through the server.
+    let summary = firmsight.ok(&["import", "--site", "shop", packed.to_str().unwrap()]);
+    assert_eq!(number(&summary, "pageviews"), 5, "{summary}");
+    assert_eq!(visits(), before, "running it again adds nothing");
+    server.terminate();
+}
+
+#[test]
+fn names_from_a_file_stand_in_for_dns() {
+    let firmsight = Firmsight::new();
+    firmsight.ok(&["site", "add", "--id", "shop", "--name", "Shop", "--host", "shop.example"]);
+    let hosts = firmsight.folder().join("hosts.txt");
+    // A company behind a German access provider, under its own name.
+    std::fs::write(&hosts, "84.191.1.1 gateway.bosch.com\n").unwrap();
+    let import = ["import", "--site", "shop", "--hosts", hosts.to_str().unwrap(), "-"];
+    let output = firmsight.run_with_input(&import, log().as_bytes());
+    let summary = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(summary.contains("bosch.com"), "{summary}");
+}
+
+#[test]
+fn what_can_not_be_imported_is_said_in_one_sentence() {
+    let firmsight = Firmsight::new();
+    let missing = firmsight.fails(&["import", "--site", "nobody", "/dev/null"]);
+    assert!(missing.contains("firmsight site add --id nobody"), "{missing}");
+    firmsight.ok(&["site", "add", "--id", "shop", "--name", "Shop", "--host", "shop.example"]);
+    let garbage = firmsight.folder().join("garbage.bin");
+    std::fs::write(&garbage, [0u8, 159, 146, 150].repeat(1000)).unwrap();
+    let cut_off = firmsight.folder().join("cut.log.gz");
+    let whole = gzip(&log().repeat(2000));
+    std::fs::write(&cut_off, &whole[..whole.len() / 2]).unwrap();
+    for (file, part) in [(&garbage, "no known format"), (&cut_off, "importing the whole file again")] {
+        let refusal = firmsight.fails(&["import", "--site", "shop", file.to_str().unwrap()]);
+        assert!(refusal.contains(part), "{refusal}");
+    }
+    let none = firmsight.folder().join("none.log");
+    let refusal = firmsight.fails(&["import", "--site", "shop", none.to_str().unwrap()]);
+    assert!(refusal.contains("none.log"), "{refusal}");
+}

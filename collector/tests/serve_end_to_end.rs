@@ -1,0 +1,305 @@
+//! The whole collector as its owner runs it: commands, beacons, reports, restarts, kills.
+
+mod binary;
+mod support;
+
+use binary::{APPLE, Firmsight, Running, pageview, post_beacon, request, wait_for};
+use clickhouse_embedded::start;
+use collector::store::Store;
+use std::{
+    collections::HashSet,
+    io::{BufRead, BufReader, Read},
+    net::{SocketAddr, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use uuid::Uuid;
+
+const CLIENT: &str = "LF1.1.0123456789abcdef.1700000000000";
+
+fn add_site(firmsight: &Firmsight) {
+    firmsight.ok(&["site", "add", "--id", "shop", "--name", "Shop", "--host", "shop.example"]);
+}
+
+/// A command that goes through the server waits for its store.
+fn wait_until_the_store_answers(firmsight: &Firmsight) {
+    firmsight.ok(&["site", "list"]);
+}
+
+fn create_key(firmsight: &Firmsight) -> String {
+    let token = firmsight.ok(&["key", "create", "--name", "reports"]);
+    assert_eq!(token.lines().count(), 1, "the token alone: {token:?}");
+    token.trim().to_owned()
+}
+
+fn leads(server: &Running, token: &str) -> serde_json::Value {
+    let authorization = format!("Token token={token}");
+    let today = jiff::Timestamp::now();
+    let path = format!(
+        "/accounts/shop/leads?start_date={}&end_date={}",
+        (today - jiff::Span::new().hours(48)).strftime("%Y-%m-%d"),
+        (today + jiff::Span::new().hours(24)).strftime("%Y-%m-%d"),
+    );
+    let answer = request(server.admin, "GET", &path, &[("Authorization", &authorization)], b"").unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.json()
+}
+
+#[test]
+fn a_beacon_from_a_companys_network_becomes_a_lead_that_survives_a_restart() {
+    let firmsight = Firmsight::new();
+    // Without a server the first, through it the second.
+    add_site(&firmsight);
+    let server = firmsight.serve();
+    let token = create_key(&firmsight);
+
+    let body = pageview("shop", Uuid::new_v4(), CLIENT, "https://shop.example/pricing");
+    wait_for("the first beacon is accepted", || post_beacon(server.public, APPLE, &body).unwrap().status == 204);
+    // The same again counts once.
+    assert_eq!(post_beacon(server.public, APPLE, &body).unwrap().status, 204);
+    server.wait_until_nothing_is_in_flight();
+    let before = leads(&server, &token);
+    assert_eq!(before["data"].as_array().unwrap().len(), 1, "{before}");
+    assert!(before.to_string().contains("apple.com"), "{before}");
+
+    server.terminate();
+    let server = firmsight.serve();
+    wait_until_the_store_answers(&firmsight);
+    assert_eq!(leads(&server, &token)["data"], before["data"]);
+    server.terminate();
+}
+
+#[test]
+fn commands_do_the_same_with_and_without_a_server() {
+    let firmsight = Firmsight::new();
+    let mut expected = Vec::new();
+    for round in ["without", "with"] {
+        let server = (round == "with").then(|| firmsight.serve());
+        firmsight.ok(&["site", "add", "--id", round, "--name", round, "--host", &format!("{round}.example")]);
+        firmsight.ok(&["site", "set", "--id", round, "--timezone", "Europe/Berlin", "--consent", "cookieless"]);
+        expected.push(format!("{round}\t{round}\t{round}.example\tEurope/Berlin\tcookieless"));
+        expected.sort();
+        assert_eq!(firmsight.ok(&["site", "list"]).lines().collect::<Vec<_>>(), expected);
+
+        let again = firmsight.fails(&["site", "add", "--id", round, "--name", round, "--host", "x.example"]);
+        assert!(again.contains("already"), "{again}");
+        assert!(firmsight.fails(&["site", "set", "--id", "nobody", "--name", "x"]).contains("nobody"));
+        assert!(firmsight.fails(&["site", "set", "--id", round, "--timezone", "Moon/Crater"]).contains("Moon/Crater"));
+
+        firmsight.ok(&["key", "create", "--name", round, "--site", round, "--role", "admin"]);
+        let keys = firmsight.ok(&["key", "list", "--json"]);
+        assert!(keys.contains(&format!("\"name\":\"{round}\"")) && !keys.contains("sha256"), "{keys}");
+        firmsight.ok(&["key", "revoke", "--id", round]);
+        assert_eq!(firmsight.ok(&["key", "list"]), "");
+        assert_eq!(firmsight.ok(&["migrate", "--dry-run"]), "the tables are up to date\n");
+        if let Some(server) = server {
+            server.terminate();
+        }
+    }
+    firmsight.ok(&["site", "remove", "--id", "without"]);
+    assert_eq!(firmsight.ok(&["site", "list"]), format!("{}\n", expected[0]));
+}
+
+#[test]
+fn a_data_directory_or_port_in_use_is_said_in_one_sentence() {
+    let mut firmsight = Firmsight::new();
+    let server = firmsight.serve();
+    let refusal = firmsight.try_serve().err().expect("a second server is refused");
+    assert!(refusal.contains("in use by another process") && refusal.contains(&server.pid().to_string()), "{refusal}");
+    server.terminate();
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    firmsight.set("ADMIN__LISTEN", &taken.local_addr().unwrap().to_string());
+    let refusal = firmsight.try_serve().err().expect("the port is taken");
+    assert!(refusal.contains("admin.listen") && refusal.contains("another program has this port"), "{refusal}");
+}
+
+#[test]
+fn beacons_are_accepted_while_clickhouse_is_away_and_stored_when_it_is_back() {
+    let firmsight = Firmsight::new();
+    add_site(&firmsight);
+    // A server URL where nobody answers: the sites are known from the copy on disk.
+    let mut away = Firmsight::new();
+    copy_folder(&firmsight.data_dir(), &away.data_dir());
+    away.set("CLICKHOUSE__URL", "http://127.0.0.1:9");
+    let server = away.serve();
+    let body = pageview("shop", Uuid::new_v4(), CLIENT, "https://shop.example/");
+    assert_eq!(post_beacon(server.public, APPLE, &body).unwrap().status, 204, "{}", server.log());
+    assert_eq!(server.metric("firmsight_events_in_flight"), 1);
+    let refusal = away.try_serve().err().expect("the directory is in use");
+    assert!(refusal.contains("in use"), "{refusal}");
+    server.terminate();
+
+    // The store comes back: here it is the embedded one.
+    away.set("CLICKHOUSE__URL", "");
+    let server = away.serve();
+    assert_eq!(server.metric("firmsight_events_recovered_total"), 1);
+    wait_for("the event is stored", || server.metric("firmsight_events_stored_total") == 1);
+    server.terminate();
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else if kind.is_file() {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Sends beacons one after the other on one connection until told to stop or cut off; gives the ids of
+/// the events that were acknowledged.
+fn sender(public: SocketAddr, round: usize, number: usize, stop: &AtomicBool, acknowledged: &Mutex<HashSet<Uuid>>) {
+    let client = format!("LF1.1.{:016x}.1700000000000", round * 100 + number + 1);
+    let Ok(mut stream) = TcpStream::connect(public) else { return };
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let headers = [("X-Forwarded-For", APPLE), ("User-Agent", binary::BROWSER), ("Content-Type", "text/plain")];
+    for page in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let id = Uuid::new_v4();
+        let body = pageview("shop", id, &client, &format!("https://shop.example/{round}/{number}/{page}"));
+        if binary::send(&mut stream, "POST", "/lfa", &headers, body.as_bytes(), false).is_err() {
+            return;
+        }
+        match read_answer(&mut reader) {
+            Some(204) => {
+                acknowledged.lock().unwrap().insert(id);
+            }
+            Some(_) => {}
+            None => return,
+        }
+    }
+}
+
+fn read_answer(reader: &mut BufReader<TcpStream>) -> Option<u16> {
+    let mut status = None;
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let line = line.trim().to_ascii_lowercase();
+        if status.is_none() {
+            status = line.split(' ').nth(1)?.parse().ok();
+        } else if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        } else if line.is_empty() {
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).ok()?;
+            return status;
+        }
+    }
+}
+
+#[test]
+fn ten_kills_under_load_lose_and_double_no_acknowledged_event() {
+    let firmsight = Firmsight::new();
+    add_site(&firmsight);
+    let acknowledged = Arc::new(Mutex::new(HashSet::new()));
+    for round in 0..10 {
+        let server = firmsight.serve();
+        let stop = Arc::new(AtomicBool::new(false));
+        let before = acknowledged.lock().unwrap().len();
+        let public = server.public;
+        let senders: Vec<_> = (0..4)
+            .map(|number| {
+                let (stop, acknowledged) = (Arc::clone(&stop), Arc::clone(&acknowledged));
+                std::thread::spawn(move || sender(public, round, number, &stop, &acknowledged))
+            })
+            .collect();
+        // Each round is cut at another place of the pipeline's work.
+        wait_for("enough is acknowledged", || acknowledged.lock().unwrap().len() >= before + 40 + 60 * round);
+        server.kill();
+        stop.store(true, Ordering::Relaxed);
+        for sender in senders {
+            sender.join().unwrap();
+        }
+    }
+    let server = firmsight.serve();
+    wait_until_the_store_answers(&firmsight);
+    server.wait_until_nothing_is_in_flight();
+    server.terminate();
+
+    let acknowledged = acknowledged.lock().unwrap().clone();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (stored, visit_pageviews, day_pageviews) = runtime.block_on(async {
+        let clickhouse = start(support::server_settings(&firmsight.data_dir().join("clickhouse"))).await.unwrap();
+        let store = Store::connect(&support::settings(&clickhouse, "firmsight"));
+        let ids: Vec<String> =
+            store.client().query_raw("SELECT toString(event_id) FROM events FINAL").fetch_all().await.unwrap();
+        let visits: u64 = store.client().query_raw("SELECT sum(pageviews) FROM visits FINAL").fetch_one().await.unwrap();
+        let days: u64 =
+            store.client().query_raw("SELECT sum(pageviews) FROM company_days FINAL").fetch_one().await.unwrap();
+        clickhouse.stop().await;
+        (ids, visits, days)
+    });
+    let distinct: HashSet<Uuid> = stored.iter().map(|id| id.parse().unwrap()).collect();
+    assert_eq!(distinct.len(), stored.len(), "no event is stored twice");
+    let lost = acknowledged.difference(&distinct).count();
+    assert_eq!(lost, 0, "of {} acknowledged events", acknowledged.len());
+    assert_eq!(visit_pageviews, stored.len() as u64, "visits count each stored pageview once");
+    assert_eq!(day_pageviews, stored.len() as u64, "company days count each stored pageview once");
+}
+
+#[test]
+fn sigterm_stores_everything_that_was_acknowledged_before_the_process_ends() {
+    let firmsight = Firmsight::new();
+    add_site(&firmsight);
+    let server = firmsight.serve();
+    wait_until_the_store_answers(&firmsight);
+    let acknowledged = Arc::new(Mutex::new(HashSet::new()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let public = server.public;
+    let thread = std::thread::spawn({
+        let (stop, acknowledged) = (Arc::clone(&stop), Arc::clone(&acknowledged));
+        move || sender(public, 0, 0, &stop, &acknowledged)
+    });
+    wait_for("some are acknowledged", || acknowledged.lock().unwrap().len() >= 50);
+    server.terminate();
+    stop.store(true, Ordering::Relaxed);
+    thread.join().unwrap();
+
+    let server = firmsight.serve();
+    assert_eq!(server.metric("firmsight_events_recovered_total"), 0, "nothing waited in the spool");
+    server.terminate();
+}
+
+#[test]
+fn half_open_and_slow_connections_are_closed_and_hurt_nobody_else() {
+    let mut firmsight = Firmsight::new();
+    firmsight.set("LIMITS__REQUEST_HEAD_TIMEOUT", "1s");
+    add_site(&firmsight);
+    let server = firmsight.serve();
+    let mut silent = TcpStream::connect(server.public).unwrap();
+    let mut half_a_preface = TcpStream::connect(server.public).unwrap();
+    std::io::Write::write_all(&mut half_a_preface, b"PRI * HT").unwrap();
+    let mut half_a_head = TcpStream::connect(server.public).unwrap();
+    std::io::Write::write_all(&mut half_a_head, b"POST /lfa HTTP/1.1\r\nHost: x\r\n").unwrap();
+    let body = pageview("shop", Uuid::new_v4(), CLIENT, "https://shop.example/");
+    assert_eq!(post_beacon(server.public, APPLE, &body).unwrap().status, 204);
+    for stream in [&mut silent, &mut half_a_preface, &mut half_a_head] {
+        stream.set_read_timeout(Some(binary::PATIENCE)).unwrap();
+        let mut rest = Vec::new();
+        if let Err(error) = stream.read_to_end(&mut rest) {
+            // Closed while bytes of ours lay unread.
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        }
+        assert!(!rest.starts_with(b"HTTP/1.1 2"), "{}", String::from_utf8_lossy(&rest));
+    }
+    let many_headers: Vec<(String, String)> = (0..200).map(|n| (format!("X-{n}"), "x".to_owned())).collect();
+    let many_headers: Vec<(&str, &str)> = many_headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    assert_eq!(request(server.public, "POST", "/lfa", &many_headers, b"{}").unwrap().status, 431);
+    server.terminate();
+}

@@ -53,7 +53,9 @@ fn bad_input_gets_one_sentence_that_says_what_to_do() {
 #[test]
 fn wrong_usage_is_status_2() {
     let firmsight = Firmsight::new();
-    for arguments in [&["serv"][..], &["site", "add"], &["resolve"], &["key", "create", "--name", "x", "--role", "boss"]] {
+    for arguments in
+        [&["serv"][..], &["site", "add"], &["resolve"], &["key", "create", "--name", "x", "--role", "boss"]]
+    {
         let output = firmsight.run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");

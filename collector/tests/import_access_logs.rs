@@ -49,12 +49,21 @@ fn a_log_becomes_visits_with_and_without_a_server_and_again_adds_nothing() {
     std::fs::write(&packed, gzip(&log())).unwrap();
 
     let summary = firmsight.ok(&["import", "--site", "shop", plain.to_str().unwrap()]);
-    for (title, expected) in
-        [("lines", 7), ("pageviews", 5), ("kept", 3), ("visits", 2), ("companies", 1), ("no pageview", 1), ("unparsable", 1)]
-    {
+    for (title, expected) in [
+        ("lines", 7),
+        ("pageviews", 5),
+        ("kept", 3),
+        ("visits", 2),
+        ("companies", 1),
+        ("no pageview", 1),
+        ("unparsable", 1),
+    ] {
         assert_eq!(number(&summary, title), expected, "{title} in {summary}");
     }
-    assert!(summary.contains("apple.com") && summary.contains("residential") && summary.contains("reserved"), "{summary}");
+    assert!(
+        summary.contains("apple.com") && summary.contains("residential") && summary.contains("reserved"),
+        "{summary}"
+    );
     assert!(summary.contains("access.log:7:"), "{summary}");
 
     let server = firmsight.serve();

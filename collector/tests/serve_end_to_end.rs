@@ -239,7 +239,8 @@ fn ten_kills_under_load_lose_and_double_no_acknowledged_event() {
         let store = Store::connect(&support::settings(&clickhouse, "firmsight"));
         let ids: Vec<String> =
             store.client().query_raw("SELECT toString(event_id) FROM events FINAL").fetch_all().await.unwrap();
-        let visits: u64 = store.client().query_raw("SELECT sum(pageviews) FROM visits FINAL").fetch_one().await.unwrap();
+        let visits: u64 =
+            store.client().query_raw("SELECT sum(pageviews) FROM visits FINAL").fetch_one().await.unwrap();
         let days: u64 =
             store.client().query_raw("SELECT sum(pageviews) FROM company_days FINAL").fetch_one().await.unwrap();
         clickhouse.stop().await;

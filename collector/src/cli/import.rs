@@ -100,8 +100,7 @@ fn progress_bar(files: &[PathBuf]) -> Result<ProgressBar, CliError> {
         if is_stdin(file) {
             is_known = false;
         } else {
-            let metadata =
-                std::fs::metadata(file).map_err(|source| CliError::Read { path: file.clone(), source })?;
+            let metadata = std::fs::metadata(file).map_err(|source| CliError::Read { path: file.clone(), source })?;
             total += metadata.len();
         }
     }
@@ -237,7 +236,12 @@ impl Report {
             let written = writeln!(text, "{line}");
             debug_assert!(written.is_ok());
         };
-        line(format!("lines       {:>10}  in {} file{}", self.lines, self.files, if self.files == 1 { "" } else { "s" }));
+        line(format!(
+            "lines       {:>10}  in {} file{}",
+            self.lines,
+            self.files,
+            if self.files == 1 { "" } else { "s" }
+        ));
         line(format!("pageviews   {:>10}", self.pageviews));
         line(format!("kept        {:>10}", self.kept));
         line(format!("visits      {:>10}", self.visits.len()));

@@ -159,9 +159,9 @@ async fn dispatch(config: Config, command: arguments::Command) -> Result<(), Cli
         Typed::Privacy(arguments::Privacy::Export(_)) => {
             Err(CliError::Unavailable("exporting what is stored of a visitor is not available yet"))
         }
-        Typed::Privacy(arguments::Privacy::Object { .. }) => {
-            Err(CliError::Unavailable("objections are not available yet; a site's own networks are left out with `site set --own-network`"))
-        }
+        Typed::Privacy(arguments::Privacy::Object { .. }) => Err(CliError::Unavailable(
+            "objections are not available yet; a site's own networks are left out with `site set --own-network`",
+        )),
     }
 }
 

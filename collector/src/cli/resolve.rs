@@ -78,7 +78,9 @@ type Judged = (String, JoinHandle<Option<Verdict>>);
 
 pub(super) async fn run(config: &Config, arguments: arguments::Resolve) -> Result<(), CliError> {
     if arguments.inputs.is_empty() {
-        return Err(CliError::Usage("give an IP address, a host name or AS<number>, or - to read lines from standard input"));
+        return Err(CliError::Usage(
+            "give an IP address, a host name or AS<number>, or - to read lines from standard input",
+        ));
     }
     let names = arguments.hosts.as_deref().map(hosts_file::read).transpose()?.map(Arc::new);
     let with_dns = !arguments.no_dns && names.is_none();
@@ -144,7 +146,11 @@ async fn print(mut receiver: mpsc::Receiver<Judged>, arguments: &arguments::Reso
                 }
                 if arguments.explain {
                     // With --json the explanation is for the person beside it.
-                    if arguments.json { eprint!("{}", explain(&verdict)) } else { write!(output, "{}", explain(&verdict))? }
+                    if arguments.json {
+                        eprint!("{}", explain(&verdict))
+                    } else {
+                        write!(output, "{}", explain(&verdict))?
+                    }
                 } else if !arguments.json {
                     writeln!(output, "{}", one_line(&input, &verdict))?;
                 }
@@ -154,10 +160,14 @@ async fn print(mut receiver: mpsc::Receiver<Judged>, arguments: &arguments::Reso
                 let problem = "neither an IP address nor a host name nor AS<number>";
                 let shown: String = input.chars().take(120).collect();
                 if arguments.json {
-                    writeln!(output, "{}", serde_json::json!({
-                        "input": shown, "ip": null, "kind": "unknown", "company": null, "location": null, "asn": null,
-                        "ptr": null, "evidence": [], "error": problem,
-                    }))?;
+                    writeln!(
+                        output,
+                        "{}",
+                        serde_json::json!({
+                            "input": shown, "ip": null, "kind": "unknown", "company": null, "location": null, "asn": null,
+                            "ptr": null, "evidence": [], "error": problem,
+                        })
+                    )?;
                 } else {
                     writeln!(output, "{shown}: {problem}")?;
                 }

@@ -9,8 +9,8 @@ mod values;
 
 pub use load::{ConfigError, Origin, load};
 pub use values::{
-    AccessNetworks, Bytes, DataFile, DatabaseName, HeaderName, ListenUrl, LogLevel, NameServer, NetworkKindSet, Span, SpoolSync,
-    StoreUrl, TrustedProxy, UrlPath, ValueError, data_folders,
+    AccessNetworks, Bytes, DataFile, DatabaseName, HeaderName, ListenUrl, LogLevel, NameServer, NetworkKindSet, Span,
+    SpoolSync, StoreUrl, TrustedProxy, UrlPath, ValueError, data_folders,
 };
 
 use serde::{Deserialize, Serialize};
@@ -99,11 +99,7 @@ impl Config {
 
     /// Makes relative paths absolute: they are meant from `base`, the configuration file's folder.
     fn anchor(&mut self, base: &Path) {
-        for path in [
-            &mut self.data_dir,
-            &mut self.secrets.key_file,
-            &mut self.clickhouse.embedded_engine,
-        ] {
+        for path in [&mut self.data_dir, &mut self.secrets.key_file, &mut self.clickhouse.embedded_engine] {
             if !path.as_os_str().is_empty() && path.is_relative() {
                 *path = base.join(&*path);
             }

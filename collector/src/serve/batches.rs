@@ -50,7 +50,8 @@ impl CommandBatches<'_> {
         let counters = Arc::new(Counters::default());
         counters.receive(events.len() as u64);
         let resolver = NamedResolver { resolver: self.resolver.clone(), names };
-        let processed = self.pipeline.sharing_rebuilder(Arc::new(resolver), counters).process(id, beacons, drops).await?;
+        let processed =
+            self.pipeline.sharing_rebuilder(Arc::new(resolver), counters).process(id, beacons, drops).await?;
         let mut imported = Imported {
             kept: processed.stored,
             dropped: processed.dropped.iter().map(|(reason, events)| (reason.as_str().to_owned(), *events)).collect(),
@@ -90,7 +91,12 @@ impl CommandBatches<'_> {
         let rows = self.store.in_time(query.fetch_all::<(u64, String, String, u64)>()).await?;
         Ok(rows
             .into_iter()
-            .map(|(id, name, domain, pageviews)| ImportedCompany { id: CompanyId(id).to_string(), name, domain, pageviews })
+            .map(|(id, name, domain, pageviews)| ImportedCompany {
+                id: CompanyId(id).to_string(),
+                name,
+                domain,
+                pageviews,
+            })
             .collect())
     }
 

@@ -145,10 +145,8 @@ impl Collector {
 
         let stop_work = CancellationToken::new();
         let stop_store = CancellationToken::new();
-        let socket = ControlSocket::bind(&config.data_dir).map_err(|source| ServeError::ControlSocket {
-            path: control_socket::path(&config.data_dir),
-            source,
-        })?;
+        let socket = ControlSocket::bind(&config.data_dir)
+            .map_err(|source| ServeError::ControlSocket { path: control_socket::path(&config.data_dir), source })?;
         let work = vec![
             tokio::spawn(socket.serve(Arc::clone(&engine), stop_work.clone().cancelled_owned())),
             tokio::spawn(refresh_control(control.clone(), keeper.watch(), stop_work.clone())),
@@ -294,11 +292,7 @@ fn open_spool(config: &Config, master_key: &MasterKey, counters: &Counters) -> R
     Ok(spool)
 }
 
-async fn refresh_control(
-    control: Control,
-    state: watch::Receiver<StoreState>,
-    stop: CancellationToken,
-) {
+async fn refresh_control(control: Control, state: watch::Receiver<StoreState>, stop: CancellationToken) {
     let mut ticks = interval(CONTROL_REFRESH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

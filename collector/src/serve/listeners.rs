@@ -76,9 +76,12 @@ pub(super) async fn serve<S, B>(
             () = &mut shutdown => break,
             accepted = accepted => accepted,
         };
-        let (Ok(permit), Ok((stream, peer))) = (permit, accepted.inspect_err(|error| {
-            tracing::warn!(listener = name, %error, "can't accept a connection");
-        })) else {
+        let (Ok(permit), Ok((stream, peer))) = (
+            permit,
+            accepted.inspect_err(|error| {
+                tracing::warn!(listener = name, %error, "can't accept a connection");
+            }),
+        ) else {
             sleep(ACCEPT_PAUSE).await;
             continue;
         };

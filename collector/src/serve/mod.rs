@@ -26,11 +26,7 @@ mod watchers;
 pub use collector::Collector;
 
 use crate::{
-    config::Config,
-    control::ControlError,
-    pipeline::PipelineError,
-    sealing::SealingError,
-    spool::SpoolError,
+    config::Config, control::ControlError, pipeline::PipelineError, sealing::SealingError, spool::SpoolError,
     store::StoreError,
 };
 use listeners::ConnectionLimits;

@@ -21,7 +21,9 @@ const PRIVATE: &[&str] = &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// A data file is in none of its places.
-    #[error("data file {name} is not there (looked in {places}): fetch it with `cargo xtask data`, or name another in {key}")]
+    #[error(
+        "data file {name} is not there (looked in {places}): fetch it with `cargo xtask data`, or name another in {key}"
+    )]
     DataFile {
         /// As configured.
         name: String,
@@ -81,11 +83,7 @@ pub(crate) fn resolver(config: &Config, with_dns: bool) -> Result<Resolver, Setu
 /// Opens the configured data files.
 pub(crate) fn databases(config: &Config) -> Result<Databases, SetupError> {
     let find = |file: &DataFile, key| {
-        file.find().ok_or_else(|| SetupError::DataFile {
-            name: file.to_string(),
-            places: joined(&file.places()),
-            key,
-        })
+        file.find().ok_or_else(|| SetupError::DataFile { name: file.to_string(), places: joined(&file.places()), key })
     };
     let databases = config.resolver.databases.iter().map(|file| find(file, "[resolver].databases"));
     let lists = config.resolver.lists.iter().map(|file| find(file, "[resolver].lists"));

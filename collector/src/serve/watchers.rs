@@ -8,7 +8,6 @@ use crate::{
 use firmsight_resolver::{Resolver, Verdict};
 use std::{future::Future, net::IpAddr, pin::Pin};
 
-
 /// The spool's values and problems.
 pub(super) struct SpoolWatcher {
     pub(super) spool: Spool,
@@ -31,7 +30,9 @@ impl ReadinessCheck for SpoolWatcher {
         let status = self.spool.status();
         match status.last_sync_error {
             Some(error) => Some(format!("the spool can't be written: {error}")),
-            None if status.bytes >= self.max_bytes => Some("the spool is full: ClickHouse has been away for long".to_owned()),
+            None if status.bytes >= self.max_bytes => {
+                Some("the spool is full: ClickHouse has been away for long".to_owned())
+            }
             None => None,
         }
     }

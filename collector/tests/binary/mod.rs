@@ -25,7 +25,11 @@ pub(crate) fn require_set_up() {
     let data = geoip_data::data_folder().expect("HOME is set");
     for file in geoip_data::resolver_files() {
         let file = data.join(file);
-        assert!(file.is_file(), "{} is missing: run `cargo xtask test` once, it fetches the data files", file.display());
+        assert!(
+            file.is_file(),
+            "{} is missing: run `cargo xtask test` once, it fetches the data files",
+            file.display()
+        );
     }
     let library = geoip_data::clickhouse_library().expect("HOME is set");
     assert!(library.is_file(), "{} is missing: run `cargo xtask test` once, it fetches ClickHouse", library.display());
@@ -184,7 +188,8 @@ impl Running {
     }
 
     pub(crate) fn signal_to_terminate(&self) {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).expect("a process id")).expect("a process id");
+        let pid =
+            rustix::process::Pid::from_raw(i32::try_from(self.pid()).expect("a process id")).expect("a process id");
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the server still runs");
     }
 

@@ -35,7 +35,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
@@ -81,6 +81,8 @@ struct Inner<S> {
     body_slots: Semaphore,
     tracker: TrackerFiles,
     untrusted_proxy_requests: AtomicU64,
+    /// When a refusal by the spool was last logged, Unix milliseconds.
+    last_refusal: AtomicI64,
 }
 
 impl<S> std::fmt::Debug for Inner<S> {
@@ -122,6 +124,7 @@ impl<S: EventSink> PublicService<S> {
             body_slots: Semaphore::new(settings.max_bodies_in_flight),
             tracker: TrackerFiles::new(files, &settings.script_path, &settings.endpoint_path),
             untrusted_proxy_requests: AtomicU64::new(0),
+            last_refusal: AtomicI64::new(0),
             settings,
             snapshot,
             counters,
@@ -161,10 +164,10 @@ where
 }
 
 /// What is known of a request before its body is read.
-struct Sender {
+struct Sender<'a> {
     address: IpAddr,
     /// `host[:port]` under which the browser knows the collector.
-    collector: Option<String>,
+    collector: Option<&'a str>,
     https: bool,
 }
 
@@ -257,9 +260,8 @@ impl<S: EventSink> Inner<S> {
         let Some(sender) = self.sender(parts) else { return no_peer() };
         let site = query(parts, "site").unwrap_or_default();
         let page = query(parts, "url").or_else(|| text(&parts.headers, header::REFERER).map(str::to_owned));
-        let snapshot = self.snapshot.load();
         // On a site that asks for consent the table refuses `unknown`: no script means no consent.
-        let mode = snapshot.sites.get(site.as_str()).map(|site| site.consent);
+        let mode = self.snapshot.load().sites.get(site.as_str()).map(|site| site.consent);
         let consent = if mode == Some(ConsentMode::NotRequired) { Consent::NotRequired } else { Consent::Unknown };
         let beacon = json!({
             "v": beacon::VERSION, "site": site, "consent": consent.as_str(),
@@ -291,7 +293,7 @@ impl<S: EventSink> Inner<S> {
     }
 
     /// From a decoded beacon to what is spooled; every event ends here or is handed on, exactly once.
-    fn decide(&self, parts: &Parts, sender: &Sender, mut beacon: Beacon<'_>) -> Decision {
+    fn decide(&self, parts: &Parts, sender: &Sender<'_>, mut beacon: Beacon<'_>) -> Decision {
         let count = |events: usize| events as u64;
         let now = (self.clock)();
         self.counters.receive(count(beacon.events.len()));
@@ -349,6 +351,9 @@ impl<S: EventSink> Inner<S> {
         });
         let mut answer = Response::new(Full::default());
         *answer.status_mut() = StatusCode::NO_CONTENT;
+        if let Some(origin) = parts.headers.get(header::ORIGIN) {
+            may_read(&mut answer, origin);
+        }
         if beacon.events.is_empty() {
             return Decision::Answered(answer);
         }
@@ -367,10 +372,10 @@ impl<S: EventSink> Inner<S> {
     }
 
     /// `_lfa` with the value it has, where page and collector share a domain.
-    fn renewed_cookie(&self, sender: &Sender, beacon: &Beacon<'_>) -> Option<HeaderValue> {
+    fn renewed_cookie(&self, sender: &Sender<'_>, beacon: &Beacon<'_>) -> Option<HeaderValue> {
         let client = beacon.client.filter(|_| beacon.consent != Consent::Unknown)?;
         let page = beacon.events.iter().find_map(|event| event.url.as_deref()).and_then(Host::of_url)?;
-        let collector = sender.collector.as_deref().and_then(Host::of_authority)?;
+        let collector = sender.collector.and_then(Host::of_authority)?;
         let scope = Scope::shared(page, collector)?;
         cookies::renew_client_id(client, &scope, sender.https, self.settings.client_id_life)
     }
@@ -395,7 +400,7 @@ impl<S: EventSink> Inner<S> {
         match appended {
             Ok(()) => answer,
             Err(error) => {
-                tracing::warn!(%error, "a beacon was refused");
+                self.notice_refusal(&error);
                 let detail = "the collector can't keep events at the moment; nothing of this beacon was kept";
                 let mut problem = Problem::of_rule(RejectRule::SpoolUnavailable, "", detail);
                 problem.retry_after = Some(RETRY_AFTER_SPOOL);
@@ -417,7 +422,7 @@ impl<S: EventSink> Inner<S> {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let Some(sender) = self.sender(parts) else { return no_peer() };
-        if !opt_out::is_same_origin(&parts.headers, sender.collector.as_deref()) {
+        if !opt_out::is_same_origin(&parts.headers, sender.collector) {
             let detail = "this form counts only when sent from the page itself";
             return Problem::new(StatusCode::FORBIDDEN, "Origin", "same-origin", detail).answer();
         }
@@ -428,7 +433,7 @@ impl<S: EventSink> Inner<S> {
         let Some(form) = Form::decode(&body) else {
             return Problem::new(StatusCode::BAD_REQUEST, "action", "action", "action is object or erase").answer();
         };
-        let collector = sender.collector.as_deref().and_then(Host::of_authority);
+        let collector = sender.collector.and_then(Host::of_authority);
         if form.action == Action::Erase
             && let Some(client) = cookies::client_id(&parts.headers)
         {
@@ -439,7 +444,8 @@ impl<S: EventSink> Inner<S> {
                 problem.retry_after = Some(RETRY_AFTER_OVERLOAD);
                 return problem.answer();
             }
-            for site in sites_of_form(&self.snapshot.load(), form.site.as_deref(), collector) {
+            let sites = sites_of_form(&self.snapshot.load(), form.site.as_deref(), collector);
+            for site in sites {
                 self.counters.receive(1);
                 let beacon = withdrawal(site, client, sender.address, now);
                 let kept = self.keep(beacon, Response::new(Full::default())).await;
@@ -471,7 +477,7 @@ impl<S: EventSink> Inner<S> {
     }
 
     /// Who is asking, and how the browser reached us; `None` when the service was mounted without peers.
-    fn sender(&self, parts: &Parts) -> Option<Sender> {
+    fn sender<'a>(&self, parts: &'a Parts) -> Option<Sender<'a>> {
         let peer = parts.extensions.get::<Peer>().map(|Peer(address)| *address).or_else(|| {
             parts.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>().map(|connection| connection.0)
         })?;
@@ -490,7 +496,7 @@ impl<S: EventSink> Inner<S> {
         let scheme = last("x-forwarded-proto").or_else(|| parts.uri.scheme_str());
         Some(Sender {
             address: self.trust.client_address(peer, &parts.headers),
-            collector: host.map(str::to_owned),
+            collector: host,
             https: scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https")),
         })
     }
@@ -542,15 +548,30 @@ impl<S: EventSink> Inner<S> {
 
     /// CORS: any site's pages may read the answer; which of them may send is a step's business.
     fn allow_origin(&self, parts: &Parts, answer: &mut Answer) {
-        let headers = answer.headers_mut();
-        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-        let Some(origin) = parts.headers.get(header::ORIGIN) else { return };
+        answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Origin"));
+        let known = answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+        let Some(origin) = parts.headers.get(header::ORIGIN).filter(|_| !known) else { return };
         let Some(host) = origin.to_str().ok().and_then(Host::of_url) else { return };
         if self.snapshot.load().sites.values().any(|site| host.belongs_to(&site.hosts)) {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            may_read(answer, origin);
         }
     }
+
+    /// Says once a minute that beacons are refused; /metrics has the numbers.
+    fn notice_refusal(&self, error: &AppendError) {
+        const PAUSE_MS: i64 = 60_000;
+        let now = (self.clock)().0;
+        let last = self.last_refusal.load(Ordering::Relaxed);
+        let due = last == 0 || now.saturating_sub(last) >= PAUSE_MS;
+        if due && self.last_refusal.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            tracing::warn!(%error, "beacons are refused");
+        }
+    }
+}
+
+fn may_read(answer: &mut Answer, origin: &HeaderValue) {
+    answer.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    answer.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
 }
 
 /// `text/plain` (no preflight) or `application/json`, in UTF-8, not compressed.

@@ -56,7 +56,7 @@ impl Spelling {
         match self {
             Self::Whole => 6.0,
             Self::Half => 5.2,
-            Self::Counted => 0.5,
+            Self::Counted => 1.0,
             Self::None => 0.0,
         }
     }

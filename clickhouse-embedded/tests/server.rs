@@ -208,10 +208,13 @@ print("starting", file=sys.stderr, flush=True)
 HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 "#;
 
+/// Written by another process: a file that this one writes can't be executed while some other test forks.
 fn script(folder: &Path, text: &str) -> PathBuf {
     let path = folder.join("clickhouse");
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let write = "cat > \"$0\" && chmod 755 \"$0\"";
+    let mut shell = Command::new("sh").args(["-c", write]).arg(&path).stdin(Stdio::piped()).spawn().unwrap();
+    shell.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(shell.wait().unwrap().success());
     path
 }
 

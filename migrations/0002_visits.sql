@@ -52,4 +52,6 @@ CREATE TABLE IF NOT EXISTS visits
 ENGINE = ReplacingMergeTree(version, is_deleted)
 PARTITION BY toYear(started_at)
 ORDER BY (site, started_at, visit_id)
-SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1;
+-- Small granules: one company's visits are found through the bloom filter, which skips whole granules.
+SETTINGS non_replicated_deduplication_window = 10000, index_granularity = 1024, fsync_after_insert = 1,
+    fsync_part_directory = 1;

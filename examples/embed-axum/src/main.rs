@@ -44,9 +44,7 @@ async fn serve(address: &str, router: Router) -> std::io::Result<()> {
             eprintln!("Ctrl-C can't be heard: {error}");
         }
     };
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(stop)
-        .await
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(stop).await
 }
 
 async fn add_website(collector: &Collector) -> Result<(), Box<dyn Error>> {

@@ -72,17 +72,6 @@
     b: (body) => quietly(() => navigator.sendBeacon(endpoint, body)) || send(body, "include"),
     a: (body) => send(body, "omit"),
     t: (delay) => setTimeout(tell, delay, "flush"),
-    w: () =>
-      ["click", "auxclick"].map((type) =>
-        addEventListener(
-          type,
-          (event) => {
-            const link = event.button < 2 && event.target.closest && event.target.closest("a[href]");
-            if (link) tell("click", link.href);
-          },
-          true,
-        ),
-      ),
   };
 
   const encoder = new TextEncoder();
@@ -115,6 +104,7 @@
 
   const start = (options) => {
     const site = options.site || tag.site || source.searchParams.get("site");
+    if (!site) return;
     const rules = (served.sites || {})[site] || {};
     const path = options.endpoint || tag.endpoint || served.endpoint || "/lfa";
     endpoint = endpoint || new URL(path, source).href;
@@ -142,11 +132,11 @@
   const begin = () => {
     // What the person chose already comes first, so that nothing is sent that the choice forbids.
     const waiting = queue.splice(0);
-    const chosen = (call) => call[0] == "consent";
     queue.push = perform;
-    waiting.filter(chosen).forEach(perform);
-    start({});
-    waiting.filter((call) => !chosen(call)).forEach(perform);
+    for (const first of ["consent", "init", ""]) {
+      if (!first) start({});
+      waiting.filter(([name]) => (first ? name == first : name != "consent" && name != "init")).forEach(perform);
+    }
 
     // Calls of one task are one navigation: routers replace and push in one go, and set the title after that.
     let navigated;

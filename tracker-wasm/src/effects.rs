@@ -13,9 +13,6 @@ pub const BEACON: u8 = b'b';
 pub const ANONYMOUS_BEACON: u8 = b'a';
 /// Call with the event `flush` after so many milliseconds.
 pub const TIMER: u8 = b't';
-/// From now on, report clicks on links.
-pub const WATCH: u8 = b'w';
-
 /// Collects effects in their wire form.
 #[derive(Default)]
 pub(crate) struct Effects {

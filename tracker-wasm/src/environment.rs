@@ -22,16 +22,16 @@ pub enum Reading {
     Domain = 4,
 }
 
-/// How many kinds of [`Reading`] there are.
-pub(crate) const READINGS: usize = 5;
+/// Where a call's fields are: what happened, the clock, the randomness, then readings, then arguments.
+const NOW: usize = 1;
+const RANDOMNESS: usize = 2;
+const READINGS: usize = 3;
+const ARGUMENTS: usize = READINGS + Reading::Domain as usize + 1;
+const FIELDS: usize = ARGUMENTS + 6;
 
-/// One call's surroundings.
+/// One call: what happened, and its surroundings. The fields are kept in one array, since size is what counts here.
 pub(crate) struct Environment<'a> {
-    /// Unix milliseconds, as text.
-    pub(crate) now: &'a [u8],
-    /// Unused hexadecimal digits.
-    randomness: &'a [u8],
-    readings: [&'a [u8]; READINGS],
+    fields: [&'a [u8]; FIELDS],
 }
 
 /// What [`Reading::Page`] holds.
@@ -43,21 +43,36 @@ pub(crate) struct PageReading<'a> {
 
 impl<'a> Environment<'a> {
     pub(crate) fn take_from(fields: &mut Fields<'a>) -> Self {
-        let mut environment = Self { now: fields.field(), randomness: fields.field(), readings: [b""; READINGS] };
-        fields.fill(&mut environment.readings);
+        let mut environment = Self { fields: [b""; FIELDS] };
+        fields.fill(&mut environment.fields);
         environment
+    }
+
+    /// What happened.
+    pub(crate) const fn happened(&self) -> &'a [u8] {
+        self.fields[0]
+    }
+
+    /// Unix milliseconds, as text.
+    pub(crate) const fn now(&self) -> &'a [u8] {
+        self.fields[NOW]
+    }
+
+    /// The event's argument of this position, 0 to 5.
+    pub(crate) const fn argument<const POSITION: usize>(&self) -> &'a [u8] {
+        self.fields[ARGUMENTS + POSITION]
     }
 
     /// Takes the next hexadecimal digits of the randomness. The shell hands over more than any call uses.
     pub(crate) fn random(&mut self, digits: usize) -> &'a [u8] {
-        let (taken, rest) = self.randomness.split_at_checked(digits).unwrap_or_default();
-        self.randomness = rest;
+        let (taken, rest) = self.fields[RANDOMNESS].split_at_checked(digits).unwrap_or_default();
+        self.fields[RANDOMNESS] = rest;
         taken
     }
 
     #[inline(never)]
     fn reading(&self, reading: Reading) -> Result<&'a [u8], Reading> {
-        match self.readings.get(reading as usize) {
+        match self.fields.get(READINGS + reading as usize) {
             Some([b'=', value @ ..]) => Ok(value),
             _ => Err(reading),
         }

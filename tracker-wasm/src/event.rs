@@ -2,7 +2,6 @@
 
 use crate::bytes::{push, push_byte, push_json, push_number};
 use alloc::vec::Vec;
-use beacon::EventKind;
 
 /// Hexadecimal digits of randomness that an event id takes.
 pub(crate) const ID_DIGITS: usize = 32;
@@ -28,12 +27,12 @@ pub(crate) fn id(random: &[u8]) -> &'static [u8] {
 pub(crate) struct Event(Vec<u8>);
 
 impl Event {
-    pub(crate) fn new(id: &[u8], at: &[u8], kind: EventKind, url: &[u8]) -> Self {
+    pub(crate) fn new(id: &[u8], at: &[u8], kind: &str, url: &[u8]) -> Self {
         let mut event = Self(Vec::new());
         push(&mut event.0, b"{\"id\":");
         push_json(&mut event.0, id);
         event.json(b"at", at);
-        event.text(b"type", kind.as_str().as_bytes());
+        event.text(b"type", kind.as_bytes());
         event.text(b"url", url);
         event
     }

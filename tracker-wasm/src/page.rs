@@ -1,13 +1,7 @@
 //! Addresses: cleaned, compared, taken apart.
 
-use crate::bytes::{cut, position, push, push_byte, shorten};
+use crate::bytes::{cut, push, push_byte, shorten};
 use alloc::vec::Vec;
-
-/// Endings of links that count as a download.
-const DOWNLOADS: &[u8] =
-    b"pdf zip doc docx xls xlsx ppt pptx csv rtf txt odt ods odp gz 7z rar exe dmg pkg msi epub mp3 mp4";
-/// How many they are.
-const ENDINGS: u8 = 24;
 
 /// The address as it is sent: without its fragment, which may carry tokens, and without its query where it would be
 /// longer than the collector takes. None for anything but http(s).
@@ -56,9 +50,8 @@ pub(crate) fn origin(address: &[u8]) -> &[u8] {
 /// The domains that a cookie of this address' host could be set for, widest first, separated by spaces; none for IP
 /// addresses and hosts of one label.
 pub(crate) fn domains(address: &[u8]) -> &'static [u8] {
-    let origin = origin(address);
-    let (_, host) = cut(origin, b'/');
-    let host = cut(host.unwrap_or_default().get(1..).unwrap_or_default(), b':').0;
+    let host = cut(origin(address), b'/').1.unwrap_or_default();
+    let host = cut(host.get(1..).unwrap_or_default(), b':').0;
     let mut domains = Vec::new();
     let mut at = host.len();
     // An IPv4 address ends with a digit, a name never (RFC 3696, section 2); the colons of an IPv6 address have cut it.
@@ -79,26 +72,6 @@ pub(crate) fn domains(address: &[u8]) -> &'static [u8] {
         }
     }
     domains.leak()
-}
-
-/// Whether the link's file has an ending that counts as a download.
-pub(crate) fn is_download(link: &[u8]) -> bool {
-    let path = without_query(link).get(path_at(link)..).unwrap_or_default();
-    let mut ending = Vec::new();
-    for &byte in path {
-        match byte {
-            b'/' => ending.clear(),
-            b'.' => {
-                ending.clear();
-                push_byte(&mut ending, b' ');
-            }
-            _ => push_byte(&mut ending, byte.to_ascii_lowercase()),
-        }
-    }
-    match ending.as_slice() {
-        [b' ', ending @ ..] => position(DOWNLOADS, ending) < ENDINGS,
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -142,23 +115,6 @@ mod tests {
         ] {
             let got = domains(address.as_bytes());
             assert_eq!(core::str::from_utf8(got).unwrap(), expected, "{address}");
-        }
-    }
-
-    #[test]
-    fn downloads_are_known_by_their_ending() {
-        for (link, expected) in [
-            ("https://a.test/price-list.PDF?v=2", true),
-            ("https://a.test/archive.tar.gz", true),
-            ("https://a.test/pdf", false),
-            ("https://a.test/pdf/", false),
-            ("https://a.pdf", false),
-            ("https://a.test/v1.2/start", false),
-            ("https://a.test/book.epub?v=1/2", true),
-            ("https://a.test/film.mp4", true),
-            ("https://a.test/page.html", false),
-        ] {
-            assert_eq!(is_download(link.as_bytes()), expected, "{link}");
         }
     }
 }

@@ -50,8 +50,6 @@ pub(crate) enum Number {
     Objects,
     /// 1: the site's owner allows `identify`.
     Identify,
-    /// 1: clicks are reported.
-    Watching,
     /// 1: `Domain` was tried.
     Tried,
 }

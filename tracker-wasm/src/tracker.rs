@@ -10,7 +10,7 @@ use crate::{
     event::{self, Event},
     page,
     state::{
-        Number::{self, Identify, Objects, Queued, ReportedMs, Tried, VisibleMs, Watching},
+        Number::{self, Identify, Objects, Queued, ReportedMs, Tried, VisibleMs},
         State,
         Text::{Client, Domain, Opened, Page, Queue, Site, Url, VisibleSince},
     },
@@ -24,7 +24,7 @@ const GATHER_MS: u32 = 1000;
 const ENVELOPE_BYTES: usize = 512;
 
 /// What happens on a page, by its position; the shell uses the words.
-const HAPPENINGS: &[u8] = b"start consent forget pageview navigate restored visible hidden flush click event identify";
+const HAPPENINGS: &[u8] = b"start consent forget pageview navigate restored visible hidden flush event identify";
 
 /// The whole tracker; see the crate's documentation for the form of input and output.
 ///
@@ -32,14 +32,13 @@ const HAPPENINGS: &[u8] = b"start consent forget pageview navigate restored visi
 #[must_use]
 pub fn run(input: &[u8]) -> Vec<u8> {
     let mut fields = Fields::new(input, FIELD);
-    let state = State::read(fields.field());
-    let happened = fields.field();
-    let environment = Environment::take_from(&mut fields);
-    let mut arguments = [&b""[..]; 6];
-    fields.fill(&mut arguments);
-    let mut tracker = Tracker { state, environment, effects: Effects::default() };
+    let mut tracker = Tracker {
+        state: State::read(fields.field()),
+        environment: Environment::take_from(&mut fields),
+        effects: Effects::default(),
+    };
     let mut out = Vec::new();
-    match tracker.handle(position(HAPPENINGS, happened), arguments) {
+    match tracker.handle() {
         Ok(()) => {
             tracker.state.write(&mut out);
             push(&mut out, &tracker.effects.text);
@@ -63,47 +62,45 @@ struct Tracker<'a> {
 type Step = Result<(), Reading>;
 
 impl<'a> Tracker<'a> {
-    fn handle(&mut self, happened: u8, arguments: [&'a [u8]; 6]) -> Step {
-        let [first, second, third, objects, identify, remember] = arguments;
-        match happened {
-            0 => {
-                if first.is_empty() || !self.state[Site].is_empty() {
-                    return Ok(());
-                }
-                self.state[Site] = first;
-                self.state[Number::Mode] = Mode::of(second, third) as u32;
-                self.state[Objects] = (objects == b"1").into();
-                self.state[Identify] = (identify == b"1").into();
-                return self.start(remember == b"1");
-            }
+    fn handle(&mut self) -> Step {
+        let (first, second) = (self.environment.argument::<0>(), self.environment.argument::<1>());
+        match position(HAPPENINGS, self.environment.happened()) {
+            0 if self.state[Site].is_empty() => return self.start(),
             1 => match position(b"granted denied", first) {
                 0 => return self.granted(),
-                1 => return self.denied(second != b"manager"),
+                1 => return self.denied(position(b"manager", second) != 0),
                 _ => {}
             },
             2 => return self.forget(),
             3 => return self.seen(first, second),
-            4 => return self.navigated(first == b"replace"),
+            4 => return self.navigated(position(b"replace", first) == 0),
             5 => return self.restored(),
-            6 if self.state[VisibleSince].is_empty() => self.state[VisibleSince] = self.environment.now,
+            6 if self.state[VisibleSince].is_empty() => self.state[VisibleSince] = self.environment.now(),
             7 => {
                 self.pause();
                 self.report_visible_time();
                 self.flush();
             }
             8 => self.flush(),
-            9 => self.clicked(first),
-            10 if !first.is_empty() => self.happened(EventKind::Custom, first, second),
-            11 if self.state[Identify] == 1 && self.state.choice() == Choice::Granted => {
-                self.happened(EventKind::Identify, b"", first);
+            9 if !first.is_empty() => self.happened(EventKind::Custom.as_str(), first, second),
+            10 if self.state[Identify] == 1 && self.state.choice() == Choice::Granted => {
+                self.happened(EventKind::Identify.as_str(), b"", first);
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn start(&mut self, remember: bool) -> Step {
-        self.state[Opened] = self.environment.now;
+    /// Arguments: site, mode that is served for it, mode that the page wants, and as flags: the browser objects (GPC),
+    /// the site allows `identify`, the page wants the choice remembered.
+    fn start(&mut self) -> Step {
+        let environment = &self.environment;
+        self.state[Site] = environment.argument::<0>();
+        self.state[Number::Mode] = Mode::of(environment.argument::<1>(), environment.argument::<2>()) as u32;
+        self.state[Objects] = number(environment.argument::<3>());
+        self.state[Identify] = number(environment.argument::<4>());
+        let remember = number(environment.argument::<5>()) == 1;
+        self.state[Opened] = self.environment.now();
         // Where nothing may be done before a grant, not even the remembered choice is looked up, unless the page
         // asked for that: consent managers say it again on each page.
         if self.state.choice() == Choice::Unknown && (remember || self.state.mode() != Mode::Required) {
@@ -130,7 +127,7 @@ impl<'a> Tracker<'a> {
         self.state.choose(before.after(Said::Granted, self.state.permission()));
         self.store(cookies::CONSENT, b"true")?;
         // The page that waited is counted from when it was opened; after a refusal, only from now on.
-        let at = if before == Choice::Unknown { self.state[Opened] } else { self.environment.now };
+        let at = if before == Choice::Unknown { self.state[Opened] } else { self.environment.now() };
         self.begin(at)
     }
 
@@ -172,24 +169,24 @@ impl<'a> Tracker<'a> {
         state[Page] = b"";
         state[Queue] = b"";
         state[Queued] = 0;
-        state[Opened] = self.environment.now;
+        state[Opened] = self.environment.now();
     }
 
     /// The page calls it a pageview, whatever the address.
     fn seen(&mut self, url: &[u8], title: &[u8]) -> Step {
         if self.state.permission() == Permission::Nothing {
-            self.state[Opened] = self.environment.now;
+            self.state[Opened] = self.environment.now();
             return Ok(());
         }
         self.pause();
         self.report_visible_time();
-        self.arrive(self.environment.now, url, title)
+        self.arrive(self.environment.now(), url, title)
     }
 
     /// The address may have changed without a new document.
     fn navigated(&mut self, replaced: bool) -> Step {
         if self.state.permission() == Permission::Nothing {
-            self.state[Opened] = self.environment.now;
+            self.state[Opened] = self.environment.now();
             return Ok(());
         }
         let Some(url) = page::clean(self.environment.address()?) else {
@@ -209,7 +206,7 @@ impl<'a> Tracker<'a> {
 
     /// The document came back out of the back/forward cache: a new pageview, under what holds now.
     fn restored(&mut self) -> Step {
-        self.state[Opened] = self.environment.now;
+        self.state[Opened] = self.environment.now();
         if self.state.permission() == Permission::Nothing {
             return Ok(());
         }
@@ -219,25 +216,7 @@ impl<'a> Tracker<'a> {
             self.state.choose(remembered);
         }
         self.stop();
-        self.begin(self.environment.now)
-    }
-
-    fn clicked(&mut self, link: &[u8]) {
-        let Some(link) = page::clean(link) else {
-            return;
-        };
-        let kind = if page::is_download(link) {
-            EventKind::Download
-        } else if page::origin(link) != page::origin(self.state[Url]) {
-            EventKind::Outbound
-        } else {
-            return;
-        };
-        let mut props = Vec::new();
-        push(&mut props, b"{\"url\":");
-        push_json(&mut props, link);
-        push(&mut props, b"}");
-        self.happened(kind, b"", &props);
+        self.begin(self.environment.now())
     }
 
     /// Begins a pageview.
@@ -255,24 +234,20 @@ impl<'a> Tracker<'a> {
         // Inside a document that changes its address, one comes from the address before.
         let referrer = if self.state[Page].is_empty() { reading.referrer } else { self.state[Url] };
         let id = event::id(self.environment.random(event::ID_DIGITS));
-        let mut event = Event::new(id, at, EventKind::Pageview, url);
+        let mut event = Event::new(id, at, EventKind::Pageview.as_str(), url);
         event.text(b"referrer", page::clean(referrer).unwrap_or_default());
         event.text(b"title", shorten(if title.is_empty() { reading.title } else { title }, beacon::MAX_TITLE_BYTES));
         self.state[Page] = id;
         self.state[Url] = url;
-        self.state[VisibleSince] = if reading.visible { self.environment.now } else { b"" };
+        self.state[VisibleSince] = if reading.visible { self.environment.now() } else { b"" };
         self.state[VisibleMs] = 0;
         self.state[ReportedMs] = 0;
         self.send_soon(event, 0);
-        if self.state[Watching] == 0 {
-            self.state[Watching] = 1;
-            self.effects.begin(effects::WATCH);
-        }
         Ok(())
     }
 
     /// An event on the running page. `props` is a JSON object or empty.
-    fn happened(&mut self, kind: EventKind, name: &[u8], props: &[u8]) {
+    fn happened(&mut self, kind: &str, name: &[u8], props: &[u8]) {
         if let Some(mut event) = self.event_on_page(kind) {
             event.text(b"name", shorten(name, beacon::MAX_NAME_BYTES));
             if props.first() == Some(&b'{') && props.len() <= beacon::MAX_PROPS_BYTES {
@@ -282,12 +257,12 @@ impl<'a> Tracker<'a> {
         }
     }
 
-    fn event_on_page(&mut self, kind: EventKind) -> Option<Event> {
+    fn event_on_page(&mut self, kind: &str) -> Option<Event> {
         if self.state[Page].is_empty() || self.state.permission() == Permission::Nothing {
             return None;
         }
         let id = event::id(self.environment.random(event::ID_DIGITS));
-        let mut event = Event::new(id, self.environment.now, kind, self.state[Url]);
+        let mut event = Event::new(id, self.environment.now(), kind, self.state[Url]);
         event.text(b"page", self.state[Page]);
         Some(event)
     }
@@ -295,7 +270,7 @@ impl<'a> Tracker<'a> {
     /// Stops the clock of the page's visible time.
     fn pause(&mut self) {
         if !self.state[VisibleSince].is_empty() {
-            let passed = number(self.environment.now).wrapping_sub(number(self.state[VisibleSince]));
+            let passed = number(self.environment.now()).wrapping_sub(number(self.state[VisibleSince]));
             // A clock that was set back shows as an absurd span.
             if passed < u32::MAX / 2 {
                 self.state[VisibleMs] = self.state[VisibleMs].saturating_add(passed);
@@ -308,7 +283,7 @@ impl<'a> Tracker<'a> {
     fn report_visible_time(&mut self) {
         let visible_ms = self.state[VisibleMs];
         if visible_ms > self.state[ReportedMs]
-            && let Some(mut event) = self.event_on_page(EventKind::Engagement)
+            && let Some(mut event) = self.event_on_page(EventKind::Engagement.as_str())
         {
             event.number(b"visible_ms", visible_ms);
             self.state[ReportedMs] = visible_ms;
@@ -341,26 +316,26 @@ impl<'a> Tracker<'a> {
         if !events.is_empty() {
             let (effect, consent) = match self.state.permission() {
                 Permission::Nothing => return,
-                Permission::Anonymous => (effects::ANONYMOUS_BEACON, beacon::Consent::Unknown),
+                Permission::Anonymous => (effects::ANONYMOUS_BEACON, beacon::Consent::Unknown.as_str()),
                 Permission::Stored if self.state.choice() == Choice::Granted => {
-                    (effects::BEACON, beacon::Consent::Granted)
+                    (effects::BEACON, beacon::Consent::Granted.as_str())
                 }
-                Permission::Stored => (effects::BEACON, beacon::Consent::NotRequired),
+                Permission::Stored => (effects::BEACON, beacon::Consent::NotRequired.as_str()),
             };
             self.send(effect, consent, events);
         }
     }
 
-    fn send(&mut self, effect: u8, consent: beacon::Consent, events: &[u8]) {
+    fn send(&mut self, effect: u8, consent: &str, events: &[u8]) {
         let out = self.effects.begin(effect);
         push(out, b"{\"v\":");
         push_number(out, beacon::VERSION.into());
         push(out, b",\"site\":");
         push_json(out, self.state[Site]);
         push(out, b",\"consent\":");
-        push_json(out, consent.as_str().as_bytes());
+        push_json(out, consent.as_bytes());
         push(out, b",\"sent\":");
-        push(out, self.environment.now);
+        push(out, self.environment.now());
         if !self.state[Client].is_empty() {
             push(out, b",\"client\":");
             push_json(out, self.state[Client]);
@@ -374,8 +349,8 @@ impl<'a> Tracker<'a> {
     fn tell_to_forget(&mut self) -> Step {
         if let (false, Some(url)) = (self.state[Client].is_empty(), page::clean(self.environment.address()?)) {
             let id = event::id(self.environment.random(event::ID_DIGITS));
-            let event = Event::new(id, self.environment.now, EventKind::Forget, url);
-            self.send(effects::BEACON, beacon::Consent::Granted, &event.finish());
+            let event = Event::new(id, self.environment.now(), EventKind::Forget.as_str(), url);
+            self.send(effects::BEACON, beacon::Consent::Granted.as_str(), &event.finish());
         }
         Ok(())
     }
@@ -390,7 +365,7 @@ impl<'a> Tracker<'a> {
         // At most once a day, so that a cookie that the collector set, which lives longer, is seldom replaced.
         let due = client.is_empty() || days_left.is_none_or(|days| days < cookies::LIFE_DAYS - 1);
         if client.is_empty() {
-            client = cookies::mint(self.environment.random(16), self.environment.now);
+            client = cookies::mint(self.environment.random(16), self.environment.now());
         }
         self.state[Client] = client;
         if due {

@@ -187,7 +187,16 @@ fn assemble(wasm: &Path) -> Result<Built, Error> {
     let work = tempfile::tempdir().map_err(Error::file(env::temp_dir()))?;
     let small = work.path().join("core.wasm");
     let script = work.path().join("core.js");
-    machine::run(tools.command("wasm-opt").args(["-Oz", "--all-features"]).arg(wasm).arg("-o").arg(&small))?;
+    let strip = ["--strip-debug", "--strip-producers", "--strip-target-features"];
+    machine::run(
+        tools
+            .command("wasm-opt")
+            .args(["-Oz", "--converge", "--all-features"])
+            .args(strip)
+            .arg(wasm)
+            .arg("-o")
+            .arg(&small),
+    )?;
     machine::run(tools.command("wasm2js").args(["-Oz", "--all-features"]).arg(&small).arg("-o").arg(&script))?;
     let wasm = fs::read(&small).map_err(Error::file(&small))?;
     let script = tools.minified(&script)?.into_bytes();

@@ -1,0 +1,75 @@
+// A collector that only records: serves the tracker's files as the real one does and keeps what is sent to it.
+import { readFile, readdir } from "node:fs/promises";
+import { createServer } from "node:http";
+import { fileURLToPath } from "node:url";
+
+const BUILT = process.env.CARGO_TARGET_DIR
+  ? `${process.env.CARGO_TARGET_DIR}/tracker/`
+  : fileURLToPath(new URL("../../../target/tracker/", import.meta.url));
+const SETTINGS = '"%FIRMSIGHT%"';
+
+/** @returns the tracker's files by the path they are served under */
+async function trackerFiles(sites) {
+  const files = new Map();
+  const names = await readdir(BUILT).catch(() => {
+    throw new Error(`no tracker in ${BUILT}: run \`cargo xtask test\``);
+  });
+  for (const name of names.filter((name) => /\.(js|wasm)$/.test(name))) {
+    files.set("/" + name.replace(/^core\./, "lfa."), await readFile(BUILT + name));
+  }
+  const shell = files.get("/lfa.js").toString();
+  const settings = JSON.stringify({ endpoint: "/lfa", sites });
+  files.set("/lfa.js", Buffer.from(shell.replace(SETTINGS, () => settings)));
+  return files;
+}
+
+/** Starts on a free port; `sites` is what the collector says of its sites. */
+export async function startRecorder(sites) {
+  const files = await trackerFiles(sites);
+  const recorder = { beacons: [], requests: [], listeners: new Set() };
+  const server = createServer((request, response) => {
+    const path = request.url.split("?")[0];
+    recorder.requests.push(`${request.method} ${path}`);
+    response.setHeader("Access-Control-Allow-Origin", request.headers.origin ?? "*");
+    response.setHeader("Access-Control-Allow-Credentials", "true");
+    if (request.method === "POST" && path === "/lfa") {
+      let body = "";
+      request.setEncoding("utf8");
+      request.on("data", (chunk) => (body += chunk));
+      request.on("end", () => {
+        recorder.beacons.push({ ...JSON.parse(body), headers: request.headers });
+        response.writeHead(204).end();
+        for (const listener of recorder.listeners) listener();
+      });
+    } else if (files.has(path)) {
+      const type = path.endsWith(".wasm") ? "application/wasm" : "text/javascript; charset=utf-8";
+      response.writeHead(200, { "Content-Type": type }).end(files.get(path));
+    } else {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  recorder.port = server.address().port;
+  recorder.close = () => new Promise((resolve) => server.close(resolve).closeAllConnections());
+  recorder.forget = () => {
+    recorder.beacons = [];
+    recorder.requests = [];
+  };
+  /** All events so far. */
+  recorder.events = (type) =>
+    recorder.beacons.flatMap((beacon) => beacon.events).filter((event) => !type || event.type === type);
+  /** Waits until `count` events of the type have arrived; the test's own time limit ends a wait in vain. */
+  recorder.until = (type, count = 1) =>
+    new Promise((resolve) => {
+      const look = () => {
+        const found = recorder.events(type);
+        if (found.length >= count) {
+          recorder.listeners.delete(look);
+          resolve(found);
+        }
+      };
+      recorder.listeners.add(look);
+      look();
+    });
+  return recorder;
+}

@@ -1,0 +1,109 @@
+// What every test here stands on: one Chromium, a server for pages, a recording collector, and names for both that
+// resolve to this machine only.
+import { createServer } from "node:http";
+import { existsSync } from "node:fs";
+import { chromium } from "playwright-core";
+import { startRecorder } from "./recorder.js";
+
+const CHROMIUM = process.env.FIRMSIGHT_CHROMIUM ?? "/usr/bin/chromium";
+// The real collector drops what says that it is headless.
+const USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
+
+export async function startBrowser() {
+  if (!existsSync(CHROMIUM)) throw new Error(`no ${CHROMIUM}: run \`cargo xtask test\`, which installs it`);
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--host-resolver-rules=MAP *.shop.example 127.0.0.1",
+    ],
+    ignoreDefaultArgs: ["--disable-back-forward-cache"],
+  });
+}
+
+/** Serves what `pages` maps paths to: HTML, or {body, headers}. */
+export async function startPages() {
+  const pages = new Map();
+  const server = createServer((request, response) => {
+    const found = pages.get(request.url.split("?")[0]);
+    const { body, headers } = typeof found === "object" ? found : { body: found, headers: {} };
+    response.writeHead(found === undefined ? 404 : 200, { "Content-Type": "text/html; charset=utf-8", ...headers });
+    response.end(body ?? "");
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    set: (path, page) => pages.set(path, page),
+    port: server.address().port,
+    close: () => new Promise((resolve) => server.close(resolve).closeAllConnections()),
+  };
+}
+
+/** Runs in the page before anything else: notes each look at what tells browsers or people apart. */
+function setTraps() {
+  const touched = (window.touched = []);
+  const trap = (owner, name) => {
+    const { get, set } = Object.getOwnPropertyDescriptor(owner, name);
+    Object.defineProperty(owner, name, {
+      configurable: true,
+      get() {
+        touched.push(name);
+        return get.call(this);
+      },
+      set(value) {
+        touched.push(name + "=");
+        set?.call(this, value);
+      },
+    });
+  };
+  for (const name of ["cookie", "referrer", "title"]) trap(Document.prototype, name);
+  for (const name of ["localStorage", "sessionStorage", "indexedDB", "screen"]) trap(window, name);
+  for (const name of ["language", "languages", "userAgent", "platform", "plugins"]) trap(Navigator.prototype, name);
+  for (const name of ["width", "height"]) trap(Screen.prototype, name);
+}
+
+/** The whole setting; `sites` is what the collector says of its sites. */
+export async function arrange(sites) {
+  const [browser, pages, recorder] = await Promise.all([startBrowser(), startPages(), startRecorder(sites)]);
+  const collector = `http://collect.shop.example:${recorder.port}`;
+  const origin = `http://www.shop.example:${pages.port}`;
+  return {
+    browser,
+    pages,
+    recorder,
+    collector,
+    origin,
+    /** The script tag of the documentation. */
+    tag: (site, attributes = "async") => `<script ${attributes} src="${collector}/lfa.js" data-site="${site}"></script>`,
+    /** A fresh browser profile with one tab. */
+    async profile({ gpc = false, traps = false } = {}) {
+      const context = await browser.newContext({ userAgent: USER_AGENT });
+      if (traps) await context.addInitScript(setTraps);
+      if (gpc) {
+        await context.addInitScript(() =>
+          Object.defineProperty(Navigator.prototype, "globalPrivacyControl", { get: () => true }),
+        );
+      }
+      return { context, page: await context.newPage() };
+    },
+    async end() {
+      await browser.close();
+      await Promise.all([pages.close(), recorder.close()]);
+    },
+  };
+}
+
+/** Waits until the tracker has started, with or without leave to do anything. */
+export const started = (page) => page.waitForFunction(() => window.lfa?.q && Object.hasOwn(window.lfa.q, "push"));
+
+/** What is stored in the browser for the page. */
+export async function stored(page) {
+  const cookies = await page.context().cookies();
+  const storage = await page.evaluate(() => Object.keys(localStorage).concat(Object.keys(sessionStorage)));
+  return { cookies: Object.fromEntries(cookies.map(({ name, value }) => [name, value])), storage };
+}

@@ -34,7 +34,7 @@
   const FIELD = "\x1f";
   const PART = "\x1e";
   const DAY = 864e5;
-  const clean = (value) => (value == null ? "" : String(value).replace(/[\x1e\x1f]/g, " "));
+  const clean = (value) => (value == null ? "" : String(value).replace(/[\0-\x1f\x7f-\x9f]/g, " "));
 
   let core;
   let endpoint;

@@ -7,18 +7,17 @@
 //!
 //! # Nothing is read without leave
 //! The shell hands over nothing of the page by itself. Where a decision needs a reading (the cookies, the address,
-//! the referrer), the function stops and asks for the [`Reading`](environment::Reading); the shell takes it
-//! and calls again with the same input and the reading added. Since the function is pure, starting over
-//! costs nothing, and since a step asks for a reading only after the consent rule allowed it, "nothing is read
-//! before consent" is a property of this crate that native tests can check.
+//! the referrer), the function stops and asks for the [`Reading`](environment::Reading); the shell takes it and calls
+//! again with the same input and the reading added. Since the function is pure, starting over costs nothing, and
+//! since a step asks for a reading only after the consent rule allowed it, "nothing is read before consent" is a
+//! property of this crate that native tests check.
 //!
 //! # Texts
-//! Input: fields separated by [`FIELD`]: the state (empty at first), the event's name, the clock in Unix
-//! milliseconds, randomness as 80 hexadecimal digits, one slot per [`Reading`](environment::Reading) (empty: not
-//! taken; else `=` and the value), then the event's arguments. Output: the next state, then effects, separated by
-//! [`FIELD`]; or an empty field, the number of
-//! the reading that is needed, and what must be known to take it. Lists inside a field are separated by [`PART`]; the shell replaces
-//! both bytes in whatever comes from the page.
+//! Input: fields separated by [`FIELD`]: the state (empty at first), what happened, the clock in Unix milliseconds,
+//! randomness as 80 hexadecimal digits, one slot per [`Reading`](environment::Reading) (empty: not taken; else `=`
+//! and the value), then up to six arguments. Output: the next state, then effects, separated by [`FIELD`]; or an
+//! empty field, the number of the reading that is needed, and what must be known to take it. Parts of a field are
+//! separated by [`PART`]; the shell replaces control characters in whatever comes from the page.
 #![no_std]
 #![deny(unsafe_code)]
 

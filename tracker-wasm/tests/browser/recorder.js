@@ -6,6 +6,8 @@ import { fileURLToPath } from "node:url";
 const BUILT = process.env.CARGO_TARGET_DIR
   ? `${process.env.CARGO_TARGET_DIR}/tracker/`
   : fileURLToPath(new URL("../../../target/tracker/", import.meta.url));
+/** How long a test waits for what must come before it fails. */
+const PATIENCE_MS = 15_000;
 const SETTINGS = '"%FIRMSIGHT%"';
 
 /** @returns the tracker's files by the path they are served under */
@@ -30,6 +32,7 @@ export async function startRecorder(sites) {
   const server = createServer((request, response) => {
     const path = request.url.split("?")[0];
     recorder.requests.push(`${request.method} ${path}`);
+    for (const listener of recorder.listeners) listener();
     response.setHeader("Access-Control-Allow-Origin", request.headers.origin ?? "*");
     response.setHeader("Access-Control-Allow-Credentials", "true");
     if (request.method === "POST" && path === "/lfa") {
@@ -58,18 +61,31 @@ export async function startRecorder(sites) {
   /** All events so far. */
   recorder.events = (type) =>
     recorder.beacons.flatMap((beacon) => beacon.events).filter((event) => !type || event.type === type);
-  /** Waits until `count` events of the type have arrived; the test's own time limit ends a wait in vain. */
-  recorder.until = (type, count = 1) =>
-    new Promise((resolve) => {
-      const look = () => {
-        const found = recorder.events(type);
-        if (found.length >= count) {
-          recorder.listeners.delete(look);
-          resolve(found);
-        }
+  const wait = (what, find) =>
+    new Promise((resolve, reject) => {
+      const end = (settle, value) => {
+        clearTimeout(limit);
+        recorder.listeners.delete(look);
+        settle(value);
       };
+      const look = () => {
+        const found = find();
+        if (found) end(resolve, found);
+      };
+      const limit = setTimeout(() => {
+        const types = recorder.events().map((event) => event.type);
+        end(reject, new Error(`waited for ${what}; requests: [${recorder.requests}], events: [${types}]`));
+      }, PATIENCE_MS);
       recorder.listeners.add(look);
       look();
     });
+  /** Waits until `count` events of the type have arrived. */
+  recorder.until = (type, count = 1) =>
+    wait(`${count} ${type}`, () => {
+      const found = recorder.events(type);
+      return found.length >= count && found;
+    });
+  /** Waits until something of this name was asked for. */
+  recorder.untilRequested = (name) => wait(name, () => recorder.requests.some((request) => name.test(request)));
   return recorder;
 }

@@ -1,7 +1,12 @@
 // What every test here stands on: one Chromium, a server for pages, a recording collector, and names for both that
 // resolve to this machine only.
-import { createServer } from "node:http";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { startRecorder } from "./recorder.js";
 
@@ -9,22 +14,41 @@ const CHROMIUM = process.env.FIRMSIGHT_CHROMIUM ?? "/usr/bin/chromium";
 // The real collector drops what says that it is headless.
 const USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
 
-export async function startBrowser() {
+const ARGUMENTS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--host-resolver-rules=MAP *.shop.example 127.0.0.1",
+];
+
+function checkChromium() {
   if (!existsSync(CHROMIUM)) throw new Error(`no ${CHROMIUM}: run \`cargo xtask test\`, which installs it`);
+}
+
+async function startBrowser() {
+  checkChromium();
   return chromium.launch({
     executablePath: CHROMIUM,
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      "--host-resolver-rules=MAP *.shop.example 127.0.0.1",
-    ],
+    args: ARGUMENTS,
     ignoreDefaultArgs: ["--disable-back-forward-cache"],
   });
+}
+
+/** A Chromium that nobody steers: a browser under playwright never prerenders. Gives a function that ends it. */
+export async function startUnsteered(address) {
+  checkChromium();
+  const profile = await mkdtemp(join(tmpdir(), "firmsight-chromium-"));
+  const headless = ["--headless=new", `--user-data-dir=${profile}`, `--user-agent=${USER_AGENT}`];
+  const browser = spawn(CHROMIUM, [...ARGUMENTS, ...headless, address], { stdio: "ignore", detached: true });
+  return async () => {
+    process.kill(-browser.pid);
+    await once(browser, "exit");
+    await rm(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  };
 }
 
 /** Serves what `pages` maps paths to: HTML, or {body, headers}. */
@@ -83,6 +107,7 @@ export async function arrange(sites) {
     /** A fresh browser profile with one tab. */
     async profile({ gpc = false, traps = false } = {}) {
       const context = await browser.newContext({ userAgent: USER_AGENT });
+      context.setDefaultTimeout(10_000);
       if (traps) await context.addInitScript(setTraps);
       if (gpc) {
         await context.addInitScript(() =>

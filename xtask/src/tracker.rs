@@ -56,6 +56,7 @@ pub(crate) fn run() -> Result<(), Error> {
     let built = assemble(&wasm)?;
     built.write(&folder)?;
     built.print_sizes();
+    built.check_sizes()?;
     fs::write(&stamp, inputs).map_err(Error::file(&stamp))
 }
 

@@ -48,9 +48,8 @@ struct Report {
 
 pub(super) async fn run(access: &Access, arguments: Import) -> Result<String, CliError> {
     let names = arguments.hosts.as_deref().map(hosts_file::read).transpose()?;
-    let sites = match access.execute(Command::ListSites).await? {
-        Answer::Sites(sites) => sites,
-        _ => return Err(CliError::Answer),
+    let Answer::Sites(sites) = access.execute(Command::ListSites).await? else {
+        return Err(CliError::Answer);
     };
     let site = sites.into_iter().find(|site| site.id == arguments.site).ok_or(CliError::NoSite(arguments.site))?;
     if site.hosts.is_empty() {

@@ -173,9 +173,8 @@ pub fn judge(hit: &Hit, site: &Site) -> Judgement {
     if !matches!(hit.status, 200..=299 | 304) {
         return Judgement::Not(NotPage::Status);
     }
-    let (host, scheme, target) = match split_target(&hit.target) {
-        Some(parts) => parts,
-        None => return Judgement::Not(NotPage::Url),
+    let Some((host, scheme, target)) = split_target(&hit.target) else {
+        return Judgement::Not(NotPage::Url);
     };
     let asked_host = host.or(hit.host.as_deref());
     let host = match asked_host {

@@ -191,7 +191,6 @@ impl Collector {
     }
 
     /// The owner's side: reports API, `/metrics`, health.
-    #[must_use]
     pub fn admin_router(&self) -> axum::Router {
         self.admin.clone()
     }

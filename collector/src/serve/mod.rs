@@ -33,7 +33,12 @@ use listeners::ConnectionLimits;
 use lock::DataDirectoryLock;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use setup::SetupError;
-use std::{future::Future, io, net::SocketAddr, path::PathBuf};
+use std::{
+    future::Future,
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -240,7 +245,9 @@ async fn run_locked(
         ConnectionLimits::of(&limits, limits.admin_connections),
         stop.clone().cancelled_owned(),
     ));
-    println!("{greeting}");
+    if let Err(error) = writeln!(io::stdout(), "{greeting}") {
+        tracing::debug!(%error, "nobody reads standard output");
+    }
     let failure = tokio::select! {
         () = shutdown => None,
         error = collector.failed() => Some(error),

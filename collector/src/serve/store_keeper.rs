@@ -8,7 +8,10 @@ use crate::{
 };
 use clickhouse_embedded::Server;
 use std::time::Duration;
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Between two attempts; doubled up to the longest.
@@ -134,6 +137,7 @@ impl StoreKeeper {
                         stop.cancelled().await;
                         return Ok(());
                     };
+                    let since = Instant::now();
                     let exit = tokio::select! {
                         () = stop.cancelled() => {
                             server.stop().await;
@@ -141,6 +145,9 @@ impl StoreKeeper {
                         }
                         exit = server.exited() => exit,
                     };
+                    if since.elapsed() > LONGEST_PAUSE {
+                        pause = FIRST_PAUSE;
+                    }
                     tracing::error!(%exit, "the embedded ClickHouse ended; starting it again");
                     self.state.send_replace(StoreState::Away(Some(exit.to_string())));
                 }

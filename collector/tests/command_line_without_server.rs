@@ -1,4 +1,5 @@
 //! Commands that need no store: configuration, resolve, data files, usage.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here is the test's finding")]
 
 mod binary;
 

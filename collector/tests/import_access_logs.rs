@@ -1,4 +1,5 @@
 //! Real files through the real binary into the real store.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here is the test's finding")]
 
 mod binary;
 

@@ -12,7 +12,7 @@ import { startRecorder } from "./recorder.js";
 
 const CHROMIUM = process.env.FIRMSIGHT_CHROMIUM ?? "/usr/bin/chromium";
 // The real collector drops what says that it is headless.
-const USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
+export const USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
 
 const ARGUMENTS = [
   "--no-sandbox",
@@ -29,7 +29,7 @@ function checkChromium() {
   if (!existsSync(CHROMIUM)) throw new Error(`no ${CHROMIUM}: run \`cargo xtask test\`, which installs it`);
 }
 
-async function startBrowser() {
+export async function startBrowser() {
   checkChromium();
   return chromium.launch({
     executablePath: CHROMIUM,

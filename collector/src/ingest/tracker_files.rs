@@ -24,6 +24,9 @@ mod embedded {
 /// Where the script holds its settings, quotes included, so that the file is valid JavaScript before.
 const PLACEHOLDER: &str = "\"%FIRMSIGHT%\"";
 const SCRIPT: &str = "lfa.js";
+/// The script names the core by its hash, and a new version serves only its own core: a script kept for long would ask
+/// for one that is gone.
+const SCRIPT_CACHE: &str = "public, max-age=300";
 /// Variants of the script (`?site=`) kept ready.
 const MAX_VARIANTS: usize = 256;
 
@@ -235,7 +238,7 @@ impl Rendered {
             self.by_settings.clear();
         }
         let content = source.replacen(PLACEHOLDER, &settings, 1);
-        let file = Arc::new(Prepared::new(SCRIPT, "public, max-age=3600", Bytes::from(content)));
+        let file = Arc::new(Prepared::new(SCRIPT, SCRIPT_CACHE, Bytes::from(content)));
         self.by_settings.insert(settings, Arc::clone(&file));
         file
     }

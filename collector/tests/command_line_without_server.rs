@@ -38,6 +38,7 @@ fn bad_input_gets_one_sentence_that_says_what_to_do() {
         ("VISITS__TIMEOUT", "half an hour".to_owned(), &["FIRMSIGHT_VISITS__TIMEOUT", "\"30m\""]),
         ("VISITS__TIMEOUTS", "30m".to_owned(), &["FIRMSIGHT_VISITS__TIMEOUTS", "visits.timeout"]),
         ("LOG__LEVEL", "loud".to_owned(), &["log.level", "debug"]),
+        ("CLICKHOUSE__CLUSTER", "main".to_owned(), &["clickhouse.cluster", "leave it empty"]),
         ("CLICKHOUSE__EMBEDDED_ENGINE", "/nowhere/clickhouse".to_owned(), &["/nowhere/clickhouse"]),
     ] {
         let mut firmsight = Firmsight::new();

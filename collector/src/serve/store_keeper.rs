@@ -1,7 +1,7 @@
 //! Keeps ClickHouse there: starts the embedded one, starts it again when it dies, migrates, and tells
 //! everybody when the store is ready.
 
-use super::ServeError;
+use super::{ServeError, setup::SetupError};
 use crate::{
     config::Config,
     store::{self, Store},
@@ -45,6 +45,9 @@ pub(super) struct StoreKeeper {
 impl StoreKeeper {
     /// A keeper and its store, which connects to nothing before [`StoreKeeper::start`].
     pub(super) fn new(config: &Config) -> Result<Self, ServeError> {
+        if !config.clickhouse.cluster.is_empty() {
+            return Err(SetupError::Cluster.into());
+        }
         let database = config.clickhouse.database.as_str().to_owned();
         let place = match config.clickhouse.url.get() {
             Some(url) => Place::Server(store::Settings {

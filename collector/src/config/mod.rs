@@ -16,11 +16,15 @@ pub use values::{
 use serde::{Deserialize, Serialize};
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
 /// The example file: every key with its default and what it is for.
 pub const EXAMPLE: &str = include_str!("../../../examples/firmsight.toml");
+
+/// At 64 KiB each that is 64 MiB at most.
+const DEFAULT_BODIES_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -156,11 +160,17 @@ pub struct Tracker {
     pub script_path: UrlPath,
     /// The beacon's path.
     pub endpoint_path: UrlPath,
+    /// How long the `_lfa` cookie lives from its last renewal by the server; at most 400 days, as browsers cap it.
+    pub client_id_life: Span,
 }
 
 impl Default for Tracker {
     fn default() -> Self {
-        Self { script_path: UrlPath::of_script(), endpoint_path: UrlPath::of_endpoint() }
+        Self {
+            script_path: UrlPath::of_script(),
+            endpoint_path: UrlPath::of_endpoint(),
+            client_id_life: Span::days(400),
+        }
     }
 }
 
@@ -306,6 +316,8 @@ pub struct Limits {
     pub request_head_timeout: Span,
     /// How long a client may take to send a beacon's body.
     pub request_body_timeout: Span,
+    /// Beacon bodies that arrive in pieces and are waited for at the same time; more get 503. Each may take 64 KiB.
+    pub bodies_in_flight: NonZeroUsize,
     /// Header fields in one request; more get 431.
     pub request_headers: usize,
     /// How long open connections and the last spool segment may take at shutdown.
@@ -321,6 +333,7 @@ impl Default for Limits {
             admin_connections: 256,
             request_head_timeout: Span::seconds(10),
             request_body_timeout: Span::seconds(10),
+            bodies_in_flight: DEFAULT_BODIES_IN_FLIGHT,
             request_headers: 64,
             shutdown_timeout: Span::seconds(20),
         }

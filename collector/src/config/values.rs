@@ -27,6 +27,8 @@ impl ValueError {
     }
 }
 
+const SECONDS_A_DAY: u64 = 24 * 60 * 60;
+
 /// Gives a type its serde form: the text it is written as.
 macro_rules! written_as_text {
     ($name:ident) => {
@@ -52,10 +54,19 @@ macro_rules! written_as_text {
 pub struct Span(Duration);
 
 impl Span {
+    /// As long as a browser keeps a cookie.
+    const LONGEST: Self = Self::days(400);
+
     /// So many seconds.
     #[must_use]
     pub const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
+    }
+
+    /// So many days of 24 hours.
+    #[must_use]
+    pub const fn days(days: u64) -> Self {
+        Self(Duration::from_secs(days * SECONDS_A_DAY))
     }
 
     /// So many milliseconds.
@@ -75,20 +86,27 @@ impl FromStr for Span {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        text.parse::<SignedDuration>()
-            .ok()
-            .and_then(|span| Duration::try_from(span).ok())
-            .filter(|span| (1..=366 * 24 * 3_600_000).contains(&span.as_millis()))
-            .map(Self)
-            .ok_or_else(|| {
-                ValueError::new(text, "write a time with its unit, such as \"200ms\", \"2s\", \"30m\" or \"1h\"")
-            })
+        let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok());
+        let span = match days {
+            Some(days) => days.checked_mul(SECONDS_A_DAY).map(Duration::from_secs),
+            None => text.parse::<SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok()),
+        };
+        span.filter(|span| span.as_millis() > 0 && *span <= Self::LONGEST.0).map(Self).ok_or_else(|| {
+            ValueError::new(
+                text,
+                "write a time with its unit, such as \"200ms\", \"2s\", \"30m\", \"1h\" or \"7d\", of at most \"400d\"",
+            )
+        })
     }
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
         match SignedDuration::try_from(self.0) {
+            Ok(_) if self.0.subsec_nanos() == 0 && seconds > 0 && seconds.is_multiple_of(SECONDS_A_DAY) => {
+                write!(f, "{}d", seconds / SECONDS_A_DAY)
+            }
             Ok(span) => write!(f, "{span:#}"),
             Err(_) => write!(f, "{}s", self.0.as_secs()),
         }
@@ -567,7 +585,7 @@ mod tests {
 
     #[test]
     fn times_and_sizes_read_what_they_write() {
-        for text in ["200ms", "2s", "30m", "1h", "1h 30m"] {
+        for text in ["200ms", "2s", "30m", "1h", "1h 30m", "25h", "7d", "400d"] {
             assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
         }
         for text in ["1B", "64KiB", "8MiB", "1GiB", "1536MiB"] {
@@ -577,7 +595,7 @@ mod tests {
 
     #[test]
     fn times_and_sizes_without_unit_zero_or_negative_are_refused() {
-        for text in ["", "30", "0s", "-2s", "soon", "9999999h"] {
+        for text in ["", "30", "0s", "-2s", "soon", "9999999h", "0d", "401d", "d", "99999999999999999999d"] {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }
         for text in ["", "1024", "0B", "-1GiB", "much"] {

@@ -104,7 +104,8 @@ pub(super) fn ingest(config: &Config) -> Result<ingest::Settings, SetupError> {
             crate::config::AccessNetworks::AskDns => ingest::AccessNetworks::AskDns,
             crate::config::AccessNetworks::Drop => ingest::AccessNetworks::Drop,
         },
-        ..ingest::Settings::default()
+        max_bodies_in_flight: config.limits.bodies_in_flight.get(),
+        client_id_life: config.tracker.client_id_life.get(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     DatabaseKind, ResolverError,
-    mmdb::{Facts, Mmdb},
+    mmdb::{Facts, Mmdb, OperatorKey},
     rules::Rules,
     signals::{
         domain_map::DomainMap,
@@ -142,6 +142,15 @@ impl Databases {
             mmdb.look_up(ip, &mut facts);
         }
         facts
+    }
+
+    /// Which records of the network databases know the operator of an address.
+    pub(crate) fn operator(&self, ip: IpAddr) -> OperatorKey {
+        let mut key = OperatorKey::default();
+        for mmdb in &self.mmdb {
+            mmdb.find_operator(ip, &mut key);
+        }
+        key
     }
 
     /// Name and domain of an autonomous system. The first call walks the network databases, which takes seconds.

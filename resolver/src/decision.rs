@@ -27,9 +27,60 @@ pub(crate) struct Candidate {
     pub(crate) domain: Option<String>,
     pub(crate) name: String,
     pub(crate) industry: Option<String>,
+    pub(crate) id: CompanyId,
     pub(crate) source: Source,
     /// Log-odds of the signal that proposed it.
     pub(crate) weight: f32,
+}
+
+impl Candidate {
+    /// The stable key of a company with this domain, or with this name where no domain is known.
+    pub(crate) fn id(domain: Option<&str>, name: &str) -> CompanyId {
+        domain.map_or_else(|| CompanyId::of_name(name), CompanyId::of_domain)
+    }
+}
+
+/// The sums of weights by kind: all that a network kind is decided by, and small enough to live on the stack.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Scores {
+    /// In the order of [`NetworkKind::ALL`]; `None` where no evidence spoke.
+    sums: [Option<f32>; NetworkKind::ALL.len()],
+}
+
+impl Scores {
+    pub(crate) fn add(&mut self, kind: NetworkKind, weight: f32) {
+        let known = NetworkKind::ALL.iter().position(|known| *known == kind && kind != NetworkKind::Unknown);
+        if let Some(sum) = known.and_then(|index| self.sums.get_mut(index)) {
+            *sum = Some(sum.unwrap_or(0.0) + weight);
+        }
+    }
+
+    /// The kinds that any evidence spoke for or against.
+    fn spoken(&self) -> impl Iterator<Item = (NetworkKind, f32)> + '_ {
+        NetworkKind::ALL.into_iter().zip(self.sums).filter_map(|(kind, sum)| sum.map(|sum| (kind, sum)))
+    }
+
+    /// The kind with the highest score; of equal ones the one that no company's network has.
+    pub(crate) fn winner(&self) -> NetworkKind {
+        let mut best: Option<(NetworkKind, f32)> = None;
+        for (kind, score) in self.spoken() {
+            let wins = best.is_none_or(|(other, highest)| {
+                score > highest || (score == highest && is_organisation(other) && !is_organisation(kind))
+            });
+            if wins {
+                best = Some((kind, score));
+            }
+        }
+        best.filter(|(_, score)| *score >= LEAST_SCORE).map_or(NetworkKind::Unknown, |(kind, _)| kind)
+    }
+
+    /// The probability that the network is an organisation's own.
+    fn organisation(&self) -> f32 {
+        let sum = |counts: fn(NetworkKind) -> bool| {
+            self.spoken().filter(|(kind, _)| counts(*kind)).map(|(_, score)| score.exp()).sum::<f32>()
+        };
+        sum(is_organisation) / (1.0 + sum(|_| true))
+    }
 }
 
 /// Everything that was found out about one address.
@@ -69,35 +120,19 @@ impl Case {
 
     /// Weighs everything.
     pub(crate) fn decide(mut self) -> Decision {
-        let scores = self.scores();
-        let winner = scores
-            .iter()
-            .copied()
-            .rev() // of equal scores `max_by` takes the last
-            .max_by(|a, b| a.1.total_cmp(&b.1))
-            .filter(|(_, score)| *score >= LEAST_SCORE)
-            .map_or(NetworkKind::Unknown, |(kind, _)| kind);
+        let mut scores = Scores::default();
+        for evidence in &self.evidence {
+            if let Some(kind) = evidence.kind {
+                scores.add(kind, evidence.weight);
+            }
+        }
+        let winner = scores.winner();
         let company = if is_organisation(winner) { self.company(&scores) } else { None };
         self.evidence.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()));
         Decision { kind: winner, company, is_final: self.is_final, evidence: self.evidence }
     }
 
-    /// The kinds that any evidence spoke for or against, those that no company's network has first.
-    fn scores(&self) -> Vec<(NetworkKind, f32)> {
-        let of_kind = |kind| self.evidence.iter().filter(move |evidence| evidence.kind == Some(kind));
-        let mut scores: Vec<(NetworkKind, f32)> = NetworkKind::ALL
-            .into_iter()
-            .filter(|kind| *kind != NetworkKind::Unknown && of_kind(*kind).next().is_some())
-            .map(|kind| (kind, of_kind(kind).map(|evidence| evidence.weight).sum()))
-            .collect();
-        scores.sort_by_key(|(kind, _)| is_organisation(*kind));
-        scores
-    }
-
-    fn company(&self, scores: &[(NetworkKind, f32)]) -> Option<Company> {
-        let all: f32 = 1.0 + scores.iter().map(|(_, score)| score.exp()).sum::<f32>();
-        let organisations: f32 =
-            scores.iter().filter(|(kind, _)| is_organisation(*kind)).map(|(_, score)| score.exp()).sum();
+    fn company(&self, scores: &Scores) -> Option<Company> {
         // Of equally heavy candidates the first proposed stays.
         let best = self.candidates.iter().rev().max_by(|a, b| a.weight.total_cmp(&b.weight))?;
         let of_best: f32 = self
@@ -107,14 +142,13 @@ impl Case {
             .map(|candidate| candidate.weight.exp())
             .sum();
         let of_all: f32 = self.candidates.iter().map(|candidate| candidate.weight.exp()).sum();
-        let id = best.domain.as_deref().map_or_else(|| CompanyId::of_name(&best.name), CompanyId::of_domain);
         Some(Company {
-            id,
+            id: best.id,
             name: best.name.clone(),
             domain: best.domain.clone(),
             industry: best.industry.clone(),
             source: best.source,
-            confidence: Confidence::new(organisations / all * (of_best / of_all)),
+            confidence: Confidence::new(scores.organisation() * (of_best / of_all)),
         })
     }
 }
@@ -132,6 +166,7 @@ mod tests {
             domain: Some(domain.to_owned()),
             name: domain.to_owned(),
             industry: None,
+            id: CompanyId::of_domain(domain),
             source: Source::Ptr,
             weight,
         }

@@ -65,5 +65,5 @@ pub use dns::DnsStatistics;
 pub use error::ResolverError;
 pub use mmdb::DatabaseKind;
 pub use output::{explain, to_json};
-pub use resolver::{Resolver, Settings};
+pub use resolver::{DoorVerdict, Resolver, Settings};
 pub use verdict::{Asn, Company, CompanyId, Confidence, Evidence, Location, NameAnswer, NetworkKind, Source, Verdict};

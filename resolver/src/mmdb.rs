@@ -7,7 +7,7 @@
 //! decodes only those fields, borrowed from the mapped file. The first file that knows a fact wins, in the order given.
 
 use crate::{ResolverError, verdict::Location};
-use maxminddb::{Mmap, Reader};
+use maxminddb::{LookupResult, Mmap, Reader};
 use serde::{Deserialize, Deserializer, de};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -57,9 +57,32 @@ impl fmt::Display for DatabaseKind {
     }
 }
 
+/// Tells operators apart without reading their records: where these are in their files.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OperatorKey {
+    files: u8,
+    offsets: u64,
+}
+
+impl OperatorKey {
+    /// The next network database has its record here, or none.
+    fn push(&mut self, offset: Option<usize>) {
+        self.files = self.files.saturating_add(1);
+        let place = offset.and_then(|offset| u32::try_from(offset + 1).ok()).unwrap_or(0);
+        self.offsets = self.offsets << 32 | u64::from(place);
+    }
+
+    /// A number that no other operator has; `None` with more network databases than fit, or without any.
+    pub(crate) fn get(self) -> Option<u64> {
+        matches!(self.files, 1 | 2).then_some(self.offsets)
+    }
+}
+
 /// Facts about an address, borrowed from mapped files; empty where unknown.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Facts<'a> {
+    /// Which records of the network databases the facts on the operator came from.
+    pub(crate) operator: OperatorKey,
     pub(crate) asn: Option<u32>,
     pub(crate) as_name: &'a str,
     pub(crate) as_domain: &'a str,
@@ -128,10 +151,11 @@ impl Mmdb {
 
     /// Adds what this file knows of an address. A damaged record counts as no record.
     pub(crate) fn look_up<'a>(&'a self, ip: IpAddr, facts: &mut Facts<'a>) {
-        if ip.is_ipv6() && self.reader.metadata().ip_version == 4 {
-            return;
+        let found = self.find(ip);
+        if self.kind == DatabaseKind::Asn {
+            facts.operator.push(found.as_ref().and_then(LookupResult::offset));
         }
-        let Ok(found) = self.reader.lookup(ip) else { return };
+        let Some(found) = found else { return };
         match self.kind {
             DatabaseKind::Asn => {
                 if facts.asn.is_none()
@@ -158,6 +182,18 @@ impl Mmdb {
             }
             _ => {}
         }
+    }
+
+    /// Adds where the record of an address's operator is, for files that know operators.
+    pub(crate) fn find_operator(&self, ip: IpAddr, key: &mut OperatorKey) {
+        if self.kind == DatabaseKind::Asn {
+            key.push(self.find(ip).and_then(|found| found.offset()));
+        }
+    }
+
+    fn find(&self, ip: IpAddr) -> Option<LookupResult<'_, Mmap>> {
+        let is_foreign = ip.is_ipv6() && self.reader.metadata().ip_version == 4;
+        if is_foreign { None } else { self.reader.lookup(ip).ok() }
     }
 
     /// Every AS number of this file with name and domain. Walks the whole file: seconds, not milliseconds.

@@ -221,6 +221,32 @@ fn autonomous_systems_are_judged_by_themselves() {
 }
 
 #[test]
+fn the_door_says_what_the_whole_verdict_says() {
+    let resolver = resolver();
+    // Splitmix64: spread evenly, the same in every run.
+    let mut state = 0u64;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb)
+    };
+    let mut kinds = std::collections::BTreeMap::new();
+    for number in 0..20_000 {
+        let random = next();
+        let address = match number % 4 {
+            0 => IpAddr::from((u128::from(0x2000 | next() & 0x0fff) << 112 | u128::from(random) << 48).to_be_bytes()),
+            _ => IpAddr::from(((random >> 32) as u32).to_be_bytes()),
+        };
+        let (door, whole) = (resolver.door(address), resolver.local(address));
+        assert_eq!((door.kind, door.is_final), (whole.kind, whole.is_final), "{address}");
+        *kinds.entry(door.kind.as_str()).or_insert(0) += 1;
+    }
+    for kind in ["residential", "business", "hosting", "education", "government", "reserved", "unknown"] {
+        assert!(kinds.contains_key(kind), "no {kind} among the addresses: {kinds:?}");
+    }
+}
+
+#[test]
 fn evidence_and_explanations_never_spell_an_address_by_its_name() {
     let verdict = resolver().judge_named(Some(ip("84.131.161.178")), "p5483a1b2.dip0.t-ipconnect.de");
     for evidence in &verdict.evidence {
@@ -293,6 +319,7 @@ fn as_numbers_are_read_in_every_form() {
         let databases = Databases::open(&[file]).unwrap();
         assert_eq!(databases.status()[0].kind, DatabaseKind::Asn);
         let resolver = Resolver::new(databases, Settings { dns: false, ..Settings::default() }).unwrap();
+        assert_eq!(resolver.door(ip("2a00:1450::1")).kind, resolver.local(ip("2a00:1450::1")).kind, "{name}");
         let asn = resolver.local(ip("2a00:1450::1")).asn.unwrap();
         assert_eq!((asn.number, &*asn.name), (64500, "Acme"), "{name}");
         assert_eq!(resolver.judge_asn(64500).asn.unwrap().name, "Acme", "{name}");

@@ -157,7 +157,7 @@ impl EventSink for Spool {
 
 impl LocalJudge for firmsight_resolver::Resolver {
     fn judge(&self, address: IpAddr) -> LocalJudgement {
-        let verdict = self.local(address);
+        let verdict = self.door(address);
         LocalJudgement { kind: verdict.kind, is_final: verdict.is_final }
     }
 }

@@ -2,14 +2,21 @@
 
 use super::domain_map::{DomainKnowledge, DomainMap, is_organisation, knowledge};
 use crate::{
-    Evidence, Source,
-    decision::{Candidate, Case},
+    Evidence, NetworkKind, Source,
+    decision::{Candidate, Case, Scores},
     names::registrable_domain,
     rules::{OperatorRole, Rules},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 /// Log-odds that the operator of a network of which nothing is known is the company at its desks: two in five.
 const UNMAPPED_COMPANY: f32 = -0.4;
+
+/// At most this many operators are remembered, some 400 bytes each; then the memory starts anew.
+const MAX_JUDGEMENTS: usize = 65_536;
 
 /// What is known of an autonomous system.
 #[derive(Clone, Copy, Debug)]
@@ -18,42 +25,94 @@ pub(crate) struct System<'a> {
     pub(crate) domain: &'a str,
 }
 
-/// Adds what the operator of the network says.
-pub(crate) fn judge(system: System<'_>, map: &DomainMap, rules: &Rules, case: &mut Case) {
+/// What the operator of a network says of everyone in it. It depends on nothing but name and domain, so one is kept for
+/// every record of the network database that was asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OperatorJudgement {
+    source: Option<Source>,
+    /// For people, said of every weight.
+    statement: String,
+    weights: Vec<(NetworkKind, f32)>,
+    candidate: Option<Candidate>,
+}
+
+impl OperatorJudgement {
+    /// Adds the weights alone.
+    pub(crate) fn score(&self, scores: &mut Scores) {
+        for (kind, weight) in &self.weights {
+            scores.add(*kind, *weight);
+        }
+    }
+
+    /// Adds evidence and candidate.
+    pub(crate) fn add_to(&self, case: &mut Case) {
+        let Some(source) = self.source else { return };
+        for (kind, weight) in &self.weights {
+            case.add(Evidence { source, statement: self.statement.clone(), kind: Some(*kind), weight: *weight });
+        }
+        if let Some(candidate) = &self.candidate {
+            case.propose(candidate.clone());
+        }
+    }
+}
+
+/// Judges the operator of a network.
+pub(crate) fn judge(system: System<'_>, map: &DomainMap, rules: &Rules) -> OperatorJudgement {
     if system.name.is_empty() && system.domain.is_empty() {
-        return;
+        return OperatorJudgement::default();
     }
     let domain = own_domain(system, rules);
     let known = domain.as_deref().map(|domain| knowledge(domain, map, rules));
+    let candidate = |name: &str, industry: Option<&str>, weight: f32| Candidate {
+        id: Candidate::id(domain.as_deref(), name),
+        name: name.to_owned(),
+        industry: industry.map(str::to_owned),
+        domain: domain.clone(),
+        source: Source::Asn,
+        weight,
+    };
     match known {
         Some(DomainKnowledge { kind: Some((kind, source)), is_carrier, owner, statement, .. }) => {
-            case.add(Evidence {
-                source,
+            let is_visitor = is_organisation(kind.kind) && !is_carrier;
+            let name = owner.map_or(system.name, |owner| &owner.name);
+            let industry = owner.map(|owner| owner.owner_type.as_str());
+            OperatorJudgement {
+                source: Some(source),
                 statement: format!("network operator: {statement}"),
-                kind: Some(kind.kind),
-                weight: kind.weight,
-            });
-            if is_organisation(kind.kind) && !is_carrier {
-                case.propose(Candidate {
-                    name: owner.map_or(system.name, |owner| &owner.name).to_owned(),
-                    industry: owner.map(|owner| owner.owner_type.clone()),
-                    domain,
-                    source: Source::Asn,
-                    weight: kind.weight,
-                });
+                weights: vec![(kind.kind, kind.weight)],
+                candidate: is_visitor.then(|| candidate(name, industry, kind.weight)),
             }
         }
         _ => {
-            let text = format!("{} {}", system.name, system.domain);
-            rules.organisation_words.judge_operator(&text, case);
-            case.propose(Candidate {
-                name: system.name.to_owned(),
-                industry: None,
-                domain,
-                source: Source::Asn,
-                weight: UNMAPPED_COMPANY,
-            });
+            let (statement, weights) = rules.organisation_words.operator(&format!("{} {}", system.name, system.domain));
+            let candidate = Some(candidate(system.name, None, UNMAPPED_COMPANY));
+            OperatorJudgement { source: Some(Source::Asn), statement, weights, candidate }
         }
+    }
+}
+
+/// Judgements of operators by the record of the network database, filled as they are asked for.
+///
+/// A site's visitors come from a few thousand networks, so nearly every address finds its operator here.
+#[derive(Default)]
+pub(crate) struct OperatorCache {
+    judgements: RwLock<HashMap<u64, Arc<OperatorJudgement>>>,
+}
+
+impl OperatorCache {
+    /// The judgement under a key, made by `judge` when it isn't there. `None` is never kept.
+    pub(crate) fn get(&self, key: Option<u64>, judge: impl FnOnce() -> OperatorJudgement) -> Arc<OperatorJudgement> {
+        let Some(key) = key else { return Arc::new(judge()) };
+        if let Some(known) = self.judgements.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Arc::clone(known);
+        }
+        let made = Arc::new(judge());
+        let mut judgements = self.judgements.write().unwrap_or_else(PoisonError::into_inner);
+        if judgements.len() >= MAX_JUDGEMENTS {
+            judgements.clear();
+        }
+        judgements.insert(key, Arc::clone(&made));
+        made
     }
 }
 

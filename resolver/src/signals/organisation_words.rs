@@ -43,17 +43,20 @@ impl OrganisationWords {
         Ok(Self { words: WordList::compile(ORGANISATION_WORDS, KINDS.len() + 2, read)?, every })
     }
 
-    /// Adds what the words of a network operator's name and domain say, on top of what is true of every operator.
-    pub(crate) fn judge_operator(&self, text: &str, case: &mut Case) {
-        self.add(text, "the network operator's name", Source::Asn, 1.0, self.every, case);
+    /// What the words of a network operator's name and domain say, on top of what is true of every operator.
+    pub(crate) fn operator(&self, text: &str) -> (String, Vec<(NetworkKind, f32)>) {
+        self.read(text, "the network operator's name", 1.0, self.every)
     }
 
     /// Adds what the words of a text say, `share` of it.
     pub(crate) fn judge(&self, text: &str, whose: &str, source: Source, share: f32, case: &mut Case) {
-        self.add(text, whose, source, share, [0.0; KINDS.len()], case);
+        let (statement, weights) = self.read(text, whose, share, [0.0; KINDS.len()]);
+        for (kind, weight) in weights {
+            case.add(Evidence { source, statement: statement.clone(), kind: Some(kind), weight });
+        }
     }
 
-    fn add(&self, text: &str, whose: &str, source: Source, share: f32, base: Weights, case: &mut Case) {
+    fn read(&self, text: &str, whose: &str, share: f32, base: Weights) -> (String, Vec<(NetworkKind, f32)>) {
         let mut found = self.words.find(text);
         found.retain(|word| word.word != EVERY);
         let words: Vec<String> = found.iter().map(|word| format!("{:?}", word.word)).collect();
@@ -62,18 +65,22 @@ impl OrganisationWords {
         } else {
             format!("{whose} has the words {}", words.join(", "))
         };
-        for (index, kind) in KINDS.into_iter().enumerate() {
-            let weight = base[index] + found.iter().map(|word| word.says[index]).sum::<f32>();
-            if weight != 0.0 {
-                case.add(Evidence { source, statement: statement.clone(), kind: Some(kind), weight: weight * share });
-            }
-        }
+        let weights = KINDS
+            .into_iter()
+            .zip(base)
+            .enumerate()
+            .map(|(index, (kind, base))| {
+                (kind, (base + found.iter().map(|word| word.says[index]).sum::<f32>()) * share)
+            })
+            .filter(|(_, weight)| *weight != 0.0);
+        (statement, weights.collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decision::Scores;
 
     #[test]
     fn an_operators_name_says_what_it_does() {
@@ -89,9 +96,9 @@ mod tests {
             ("University of Example example-university.org", NetworkKind::Education),
             ("Ministerio de Ejemplo ministerio.example", NetworkKind::Government),
         ] {
-            let mut case = Case::default();
-            words.judge_operator(text, &mut case);
-            assert_eq!(case.decide().kind, expected, "{text}");
+            let mut scores = Scores::default();
+            words.operator(text).1.into_iter().for_each(|(kind, weight)| scores.add(kind, weight));
+            assert_eq!(scores.winner(), expected, "{text}");
         }
     }
 }

@@ -14,7 +14,7 @@
 
 use super::domain_map::{DomainKnowledge, DomainMap, is_organisation, knowledge};
 use crate::{
-    Evidence, NetworkKind, Source,
+    CompanyId, Evidence, NetworkKind, Source,
     decision::{Candidate, Case},
     names::registrable_domain,
     rules::Rules,
@@ -131,6 +131,7 @@ pub(crate) fn judge(
 
 fn candidate(domain: &str, known: &DomainKnowledge<'_>, weight: f32) -> Candidate {
     Candidate {
+        id: CompanyId::of_domain(domain),
         domain: Some(domain.to_owned()),
         name: known.owner.map_or(domain, |owner| &owner.name).to_owned(),
         industry: known.owner.map(|owner| owner.owner_type.clone()),

@@ -16,12 +16,6 @@ const VERSION: u16 = 1;
 /// What a list of published crawler ranges says.
 const CRAWLER: RangeMeaning = RangeMeaning { kind: NetworkKind::Crawler, weight: 20.0, is_final: true };
 
-/// Evidence from a range, and whether it is final.
-pub(crate) struct RangeEvidence {
-    pub(crate) evidence: Evidence,
-    pub(crate) is_final: bool,
-}
-
 /// Disjoint ranges with what they say.
 #[derive(Default)]
 pub(crate) struct RangeTable {
@@ -121,22 +115,26 @@ impl RangeTable {
         self.v4.len() + self.v6.len()
     }
 
-    /// What the range of an address says, if it says anything.
-    pub(crate) fn evidence(&self, ip: IpAddr) -> Option<RangeEvidence> {
+    /// What the range of an address says, if it says anything, and the statement for people.
+    pub(crate) fn meaning(&self, ip: IpAddr) -> Option<(RangeMeaning, &str)> {
         let label = match ip {
             IpAddr::V4(ip) => find(&self.v4, u32::from(ip)),
             IpAddr::V6(ip) => find(&self.v6, u128::from(ip)),
         }?;
         let (meaning, statement) = self.labels.get(usize::from(label))?;
-        (meaning.weight > 0.0).then(|| RangeEvidence {
-            evidence: Evidence {
-                source: Source::RangeList,
-                statement: statement.clone(),
-                kind: Some(meaning.kind),
-                weight: meaning.weight,
-            },
-            is_final: meaning.is_final,
-        })
+        (meaning.weight > 0.0).then_some((*meaning, statement))
+    }
+
+    /// The same as evidence, and whether it is final.
+    pub(crate) fn evidence(&self, ip: IpAddr) -> Option<(Evidence, bool)> {
+        let (meaning, statement) = self.meaning(ip)?;
+        let evidence = Evidence {
+            source: Source::RangeList,
+            statement: statement.to_owned(),
+            kind: Some(meaning.kind),
+            weight: meaning.weight,
+        };
+        Some((evidence, meaning.is_final))
     }
 }
 
@@ -219,8 +217,8 @@ mod tests {
             ("2a03:2880::1", None),
             ("::1", None),
         ] {
-            let found = table.evidence(ip.parse().unwrap());
-            assert_eq!(found.map(|found| (found.evidence.kind.unwrap(), found.is_final)), expected, "{ip}");
+            let found = table.meaning(ip.parse().unwrap());
+            assert_eq!(found.map(|(meaning, _)| (meaning.kind, meaning.is_final)), expected, "{ip}");
         }
     }
 

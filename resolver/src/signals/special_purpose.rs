@@ -10,20 +10,40 @@ const WEIGHT: f32 = 20.0;
 /// The registries' networks, few enough to be walked.
 #[derive(Default)]
 pub(crate) struct SpecialPurpose {
-    networks: Vec<(IpNet, String)>,
+    /// First and last address.
+    v4: Vec<(u32, u32, String)>,
+    v6: Vec<(u128, u128, String)>,
 }
 
 impl SpecialPurpose {
     pub(crate) fn add(&mut self, network: IpNet, name: &str, document: &str) {
-        self.networks.push((network, format!("the address is reserved: {name} ({document})")));
+        let statement = format!("the address is reserved: {name} ({document})");
+        match network {
+            IpNet::V4(network) => self.v4.push((network.network().into(), network.broadcast().into(), statement)),
+            IpNet::V6(network) => self.v6.push((network.network().into(), network.broadcast().into(), statement)),
+        }
+    }
+
+    /// Why the address is reserved, if it is.
+    pub(crate) fn statement(&self, ip: IpAddr) -> Option<&str> {
+        fn find<'a, T: Ord>(networks: &'a [(T, T, String)], ip: &T) -> Option<&'a str> {
+            networks
+                .iter()
+                .find(|(first, last, _)| first <= ip && ip <= last)
+                .map(|(_, _, statement)| statement.as_str())
+        }
+        match ip {
+            IpAddr::V4(ip) => find(&self.v4, &ip.into()),
+            IpAddr::V6(ip) => find(&self.v6, &ip.into()),
+        }
     }
 
     /// Final evidence when the address is reserved.
     pub(crate) fn evidence(&self, ip: IpAddr) -> Option<Evidence> {
-        let (_, statement) = self.networks.iter().find(|(network, _)| network.contains(&ip))?;
+        let statement = self.statement(ip)?;
         Some(Evidence {
             source: Source::SpecialPurpose,
-            statement: statement.clone(),
+            statement: statement.to_owned(),
             kind: Some(NetworkKind::Reserved),
             weight: WEIGHT,
         })

@@ -596,6 +596,9 @@ async fn the_loop_empties_the_spool_once_clickhouse_is_there_and_every_event_is_
     let settings = support::settings(support::server().await, "pipeline_loop");
     Store::connect(&settings).migrate().await.unwrap();
     assert_eq!(world.counters.balance().in_flight, (beacons.len() / 10) as u64);
+    while world.pipeline.failures() < 3 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     world.store.reconnect(&settings);
     for part in parts {
         world.spool(&spool, part).await;
@@ -644,4 +647,27 @@ async fn a_shutdown_while_clickhouse_is_away_leaves_the_segments_in_the_spool() 
     spool.close().await.unwrap();
     assert_eq!(spool.status().events_waiting, 1);
     assert!(spool.next_segment().await.is_some());
+}
+
+#[tokio::test]
+async fn events_of_a_segment_that_is_damaged_or_gone_are_counted_as_lost_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = spool::Settings { segment_age: Duration::from_secs(3600), ..spool::Settings::new(folder.path()) };
+    let (spool, _) = Spool::open(settings, &MasterKey::from_bytes([1; 32])).unwrap();
+    let world = world().await;
+    let beacons: Vec<_> = (0..5).map(|number| pageview("berlin", 1, 1, 90_000 + number, START)).collect();
+    world.spool(&spool, &beacons).await;
+    spool.close().await.unwrap();
+    let segment = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    world.pipeline.run(spool.clone(), CancellationToken::new()).await;
+
+    let balance = world.counters.balance();
+    assert!(balance.holds());
+    let lost = balance.dropped[DropReason::SpoolDamaged as usize];
+    assert_eq!((balance.in_flight, balance.stored, lost), (0, 4, 1), "one frame held one event");
+    assert_eq!((spool.status().segments, spool.status().damaged), (0, 1));
 }

@@ -6,7 +6,7 @@ mod support;
 
 use binary::{APPLE, Firmsight, Running, pageview, post_beacon, request, wait_for};
 use clickhouse_embedded::start;
-use collector::store::Store;
+use collector::{reports::Metric, store::Store};
 use std::{
     collections::HashSet,
     io::{BufRead, BufReader, Read},
@@ -62,6 +62,11 @@ fn a_beacon_from_a_companys_network_becomes_a_lead_that_survives_a_restart() {
     // The same again counts once.
     assert_eq!(post_beacon(server.public, APPLE, &body).unwrap().status, 204);
     server.wait_until_nothing_is_in_flight();
+    let metrics = request(server.admin, "GET", "/metrics", &[], b"").unwrap().body;
+    for metric in Metric::ALL {
+        assert!(metrics.contains(&format!("# TYPE {} ", metric.name())), "nobody feeds {metric:?}: {metrics}");
+    }
+    assert_eq!((server.metric("firmsight_store_up"), server.metric("firmsight_store_failures_total")), (1, 0));
     let before = leads(&server, &token);
     assert_eq!(before["data"].as_array().unwrap().len(), 1, "{before}");
     assert!(before.to_string().contains("apple.com"), "{before}");

@@ -53,7 +53,10 @@ use firmsight_resolver::NetworkKind;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use uuid::Uuid;
@@ -154,6 +157,7 @@ pub struct Pipeline<R, K> {
     snapshot: SharedSnapshot,
     counters: Arc<Counters>,
     rebuilder: Arc<Rebuilder>,
+    failures: Arc<AtomicU64>,
 }
 
 /// Batches that are stored together, and how far that has come.
@@ -176,7 +180,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         counters: Arc<Counters>,
     ) -> Self {
         let rebuilder = Arc::new(Rebuilder::new(store.clone(), settings.visit_timeout));
-        Self { settings, store, resolver, keys, snapshot, counters, rebuilder }
+        Self { settings, store, resolver, keys, snapshot, counters, rebuilder, failures: Arc::default() }
     }
 
     /// A pipeline into the same tables with another resolver and other counters, for batches that a person brings. It
@@ -191,7 +195,14 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
             snapshot: Arc::clone(&self.snapshot),
             counters,
             rebuilder: Arc::clone(&self.rebuilder),
+            failures: Arc::clone(&self.failures),
         }
+    }
+
+    /// How many attempts to store failed so far and were or will be repeated.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     /// Decides and stores one batch. Its events must be in flight in [`Counters`], where they end as stored or dropped;

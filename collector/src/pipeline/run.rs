@@ -6,7 +6,7 @@ use crate::{
     spool::{SegmentHandle, Spool},
     time::UnixMillis,
 };
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +58,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
             match self.attempt(spool, &mut held, &mut round, started).await {
                 Ok(()) => break,
                 Err(error) => {
+                    self.failures.fetch_add(1, Ordering::Relaxed);
                     let wait = backoff.next(rand::random());
                     tracing::warn!(%error, wait_ms = wait.as_millis(), segments = held.len(), "storing failed and is tried again");
                     sleep(wait).await;

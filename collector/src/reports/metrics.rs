@@ -54,8 +54,12 @@ metrics! {
     UndecodableBeacons = Counter "firmsight_undecodable_beacons_total" "Requests refused before their events could be counted, by rule.",
     SpoolBytes = Gauge "firmsight_spool_bytes" "Bytes of the spool's files.",
     SpoolMaxBytes = Gauge "firmsight_spool_max_bytes" "Bytes at which the spool is full and beacons get 503.",
-    SpoolSegments = Gauge "firmsight_spool_segments" "Closed spool segments that wait for the store.",
-    StoreFailures = Counter "firmsight_store_failures_total" "Attempts to process a spool segment that failed and are repeated.",
+    SpoolSegments = Gauge "firmsight_spool_segments" "Segments of the spool, the one that is being written included.",
+    SpoolEvents = Gauge "firmsight_spool_events" "Events in the spool that wait for the store.",
+    SpoolOldestAge = Gauge "firmsight_spool_oldest_age_seconds" "Age of the spool's oldest segment; 0 when it is empty.",
+    SpoolDamaged = Counter "firmsight_spool_damaged_total" "Spool files found damaged since the start, at the start included.",
+    StoreUp = Gauge "firmsight_store_up" "1 when ClickHouse answered when last asked and its tables are up to date, else 0.",
+    StoreFailures = Counter "firmsight_store_failures_total" "Attempts to store that failed and are repeated.",
     UntrustedForwardingHeaders = Counter "firmsight_untrusted_forwarding_headers_total"
         "Requests from local peers with forwarding headers that were not believed; is [public].trusted_proxies set?",
 }
@@ -192,6 +196,20 @@ mod tests {
             );
             assert_eq!(name.ends_with("_total"), metric.kind() == MetricKind::Counter, "{name}");
         }
+    }
+
+    #[test]
+    fn the_manual_describes_exactly_these_metrics() {
+        let manual = include_str!("../../../docs/metrics.md");
+        let described: Vec<&str> = manual.lines().filter(|line| line.starts_with("| `firmsight_")).collect();
+        let there: Vec<String> = Metric::ALL
+            .iter()
+            .map(|metric| {
+                let kind = if metric.kind() == MetricKind::Counter { "counter" } else { "gauge" };
+                format!("| `{}` | {kind} | {} |", metric.name(), metric.help())
+            })
+            .collect();
+        assert_eq!(described, there);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{
     lock::{Attempt, DataDirectoryLock},
     setup,
     store_keeper::{StoreKeeper, StoreState},
-    watchers::{PublicWatcher, ReportsResolver, SpoolWatcher},
+    watchers::{PublicWatcher, ReportsResolver, SpoolWatcher, StoreWatcher},
 };
 use crate::{
     config::{Config, SpoolSync},
@@ -21,9 +21,15 @@ use crate::{
     time::UnixMillis,
 };
 use firmsight_resolver::Resolver;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
-    sync::{oneshot, watch},
+    sync::watch,
     task::{JoinError, JoinHandle},
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
@@ -50,7 +56,7 @@ pub struct Collector {
     /// Ends by itself when the spool is closed and empty.
     pipeline: JoinHandle<()>,
     keeper: JoinHandle<()>,
-    failure: oneshot::Receiver<ServeError>,
+    failure: watch::Receiver<Option<Arc<ServeError>>>,
     engine: Arc<Engine>,
     _lock: DataDirectoryLock,
 }
@@ -123,6 +129,7 @@ impl Collector {
             pipeline: Arc::clone(&pipeline),
             state: keeper.watch(),
         });
+        let store_answers = Arc::new(AtomicBool::new(true));
         let spool_watcher = Arc::new(SpoolWatcher { spool: spool.clone(), max_bytes: config.spool.max_bytes.get() });
         let admin = reports::router(reports::State {
             store: keeper.store(),
@@ -131,6 +138,11 @@ impl Collector {
             resolver: Arc::new(ReportsResolver(resolver)),
             metrics: vec![
                 Arc::clone(&spool_watcher) as Arc<dyn reports::MetricsSource>,
+                Arc::new(StoreWatcher {
+                    pipeline: Arc::clone(&pipeline),
+                    state: keeper.watch(),
+                    answers: Arc::clone(&store_answers),
+                }),
                 Arc::new(PublicWatcher { service: public.clone() }),
             ],
             readiness: vec![spool_watcher],
@@ -149,10 +161,10 @@ impl Collector {
             .map_err(|source| ServeError::ControlSocket { path: control_socket::path(&config.data_dir), source })?;
         let work = vec![
             tokio::spawn(socket.serve(Arc::clone(&engine), stop_work.clone().cancelled_owned())),
-            tokio::spawn(refresh_control(control.clone(), keeper.watch(), stop_work.clone())),
+            tokio::spawn(refresh_control(control.clone(), keeper.watch(), store_answers, stop_work.clone())),
         ];
         let pipeline = tokio::spawn(run_pipeline(pipeline, spool.clone(), keeper.watch(), stop_work.clone()));
-        let (report_failure, failure) = oneshot::channel();
+        let (report_failure, failure) = watch::channel(None);
         let keeper = tokio::spawn({
             let stop_store = stop_store.clone();
             async move {
@@ -160,10 +172,9 @@ impl Collector {
                     let control = control.clone();
                     async move { Ok(control.refresh(UnixMillis::now()).await?) }
                 };
-                if let Err(error) = keeper.keep(stop_store, prepare).await
-                    && let Err(error) = report_failure.send(error)
-                {
-                    tracing::error!(%error, "the store failed while stopping");
+                if let Err(error) = keeper.keep(stop_store, prepare).await {
+                    tracing::error!(%error, "the store can't be used");
+                    report_failure.send_replace(Some(Arc::new(error)));
                 }
             }
         });
@@ -196,20 +207,28 @@ impl Collector {
     }
 
     /// Resolves when the store answers and its tables are up to date; beacons need not wait for that.
-    pub async fn store_is_ready(&self) {
+    ///
+    /// # Errors
+    /// What [`Self::failed`] says: the store will not come.
+    pub async fn store_is_ready(&self) -> Result<(), Arc<ServeError>> {
         let mut state = self.engine.state.clone();
-        // The sender lives as long as the keeper, which ends only after this collector or with a failure.
-        if state.wait_for(|state| *state == StoreState::Ready).await.is_err() {
-            std::future::pending::<()>().await;
+        tokio::select! {
+            biased;
+            Ok(_) = state.wait_for(|state| *state == StoreState::Ready) => Ok(()),
+            error = self.failed() => Err(error),
         }
     }
 
-    /// Resolves when something failed that no retry can heal, such as a ClickHouse that is too old.
-    pub async fn failed(&mut self) -> ServeError {
-        match (&mut self.failure).await {
-            Ok(error) => error,
-            Err(_) => std::future::pending().await,
+    /// Resolves when something failed that no retry can heal, such as a ClickHouse that is too old; to each who asks.
+    pub async fn failed(&self) -> Arc<ServeError> {
+        let mut failure = self.failure.clone();
+        if let Ok(failure) = failure.wait_for(Option::is_some).await
+            && let Some(error) = &*failure
+        {
+            return Arc::clone(error);
         }
+        // The store's keeper ended in order: nothing will fail any more.
+        std::future::pending().await
     }
 
     /// Carries a command out as the terminal would.
@@ -291,7 +310,12 @@ fn open_spool(config: &Config, master_key: &MasterKey, counters: &Counters) -> R
     Ok(spool)
 }
 
-async fn refresh_control(control: Control, state: watch::Receiver<StoreState>, stop: CancellationToken) {
+async fn refresh_control(
+    control: Control,
+    state: watch::Receiver<StoreState>,
+    store_answers: Arc<AtomicBool>,
+    stop: CancellationToken,
+) {
     let mut ticks = interval(CONTROL_REFRESH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -302,7 +326,9 @@ async fn refresh_control(control: Control, state: watch::Receiver<StoreState>, s
         if *state.borrow() != StoreState::Ready {
             continue;
         }
-        if let Err(error) = control.refresh(UnixMillis::now()).await {
+        let refreshed = control.refresh(UnixMillis::now()).await;
+        store_answers.store(refreshed.is_ok(), Ordering::Relaxed);
+        if let Err(error) = refreshed {
             tracing::warn!(%error, "can't read sites and keys; the last known ones count");
         }
     }

@@ -38,6 +38,7 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     path::PathBuf,
+    sync::Arc,
 };
 use tokio::{
     net::TcpListener,
@@ -106,6 +107,9 @@ pub enum ServeError {
     /// The master key can't be used.
     #[error(transparent)]
     Sealing(#[from] SealingError),
+    /// What [`Collector::failed`] told.
+    #[error(transparent)]
+    Failed(#[from] Arc<ServeError>),
     /// The process can't listen for signals.
     #[error("can't listen for signals: {0}")]
     Signal(io::Error),
@@ -229,7 +233,7 @@ async fn run_locked(
 ) -> Result<(), ServeError> {
     let greeting = greeting(&config, &listeners);
     let limits = config.limits.clone();
-    let mut collector = Collector::open_locked(config, lock).await?;
+    let collector = Collector::open_locked(config, lock).await?;
     let stop = CancellationToken::new();
     let public = tokio::spawn(listeners::serve(
         "public",
@@ -259,7 +263,7 @@ async fn run_locked(
         }
     }
     collector.shutdown().await?;
-    failure.map_or(Ok(()), Err)
+    failure.map_or(Ok(()), |failure| Err(failure.into()))
 }
 
 /// Two lines: where visitors and owner go, and what to do next.

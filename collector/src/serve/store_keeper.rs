@@ -154,7 +154,10 @@ impl StoreKeeper {
                     tracing::error!(%exit, "the embedded ClickHouse ended; starting it again");
                     self.state.send_replace(StoreState::Away(Some(exit.to_string())));
                 }
-                Err(error) if error.is_lasting() => return Err(error),
+                Err(error) if error.is_lasting() => {
+                    self.state.send_replace(StoreState::Away(Some(error.to_string())));
+                    return Err(error);
+                }
                 Err(error) => {
                     tracing::warn!(%error, retry_after = ?pause, "the store is not ready; beacons wait in the spool");
                     self.state.send_replace(StoreState::Away(Some(error.to_string())));

@@ -1,12 +1,24 @@
 //! What the admin side asks of the other rooms: values for `/metrics`, problems for `/readyz`.
 
+use super::store_keeper::StoreState;
 use crate::{
+    control::Control,
     ingest::PublicService,
+    pipeline::Pipeline,
     reports::{Metric, MetricsSource, ReadinessCheck, ResolveForReports, Sample},
     spool::Spool,
 };
 use firmsight_resolver::{Resolver, Verdict};
-use std::{future::Future, net::IpAddr, pin::Pin};
+use std::{
+    future::Future,
+    net::IpAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio::sync::watch;
 
 /// The spool's values and problems.
 pub(super) struct SpoolWatcher {
@@ -21,20 +33,34 @@ impl MetricsSource for SpoolWatcher {
             Sample::new(Metric::SpoolBytes, status.bytes),
             Sample::new(Metric::SpoolMaxBytes, self.max_bytes),
             Sample::new(Metric::SpoolSegments, status.segments),
+            Sample::new(Metric::SpoolEvents, status.events_waiting),
+            Sample::new(Metric::SpoolOldestAge, status.oldest_age.map_or(0, |age| age.as_secs())),
+            Sample::new(Metric::SpoolDamaged, status.damaged),
         ]
     }
 }
 
 impl ReadinessCheck for SpoolWatcher {
     fn problem(&self) -> Option<String> {
-        let status = self.spool.status();
-        match status.last_sync_error {
-            Some(error) => Some(format!("the spool can't be written: {error}")),
-            None if status.bytes >= self.max_bytes => {
-                Some("the spool is full: ClickHouse has been away for long".to_owned())
-            }
-            None => None,
-        }
+        self.spool.check().err().map(|error| error.to_string())
+    }
+}
+
+/// Whether the store answers, and how often storing failed.
+pub(super) struct StoreWatcher {
+    pub(super) pipeline: Arc<Pipeline<Resolver, Control>>,
+    pub(super) state: watch::Receiver<StoreState>,
+    /// What became of the last regular question.
+    pub(super) answers: Arc<AtomicBool>,
+}
+
+impl MetricsSource for StoreWatcher {
+    fn samples(&self) -> Vec<Sample> {
+        let is_up = *self.state.borrow() == StoreState::Ready && self.answers.load(Ordering::Relaxed);
+        vec![
+            Sample::new(Metric::StoreUp, u64::from(is_up)),
+            Sample::new(Metric::StoreFailures, self.pipeline.failures()),
+        ]
     }
 }
 

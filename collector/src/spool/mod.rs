@@ -17,8 +17,8 @@
 //! (never acknowledged), saves what stands around damage, moves what can't be opened to `damaged/`, and says all that.
 //!
 //! A failed write or sync (disk full, I/O error) refuses the appends it was for, cuts the segment to its last good frame
-//! and closes it; the next append tries a new one. After a failed fdatasync nothing may be assumed of the pages it was
-//! for, and nothing is: every earlier frame had its own.
+//! and closes it; the next append tries a new one, and so does [`Spool::check`], at most once a second. After a failed
+//! fdatasync nothing may be assumed of the pages it was for, and nothing is: every earlier frame had its own.
 //!
 //! With [`Sync::Interval`] answers come after the write, before the sync: a killed process loses nothing, a power cut at
 //! most the last interval.
@@ -60,6 +60,9 @@ use writer::Writer;
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
 /// Most memory that records waiting for the disk may take, in bytes.
 const MAX_QUEUED_BYTES: u64 = 32 << 20;
+
+/// Between two probes of a disk that refused.
+const PROBE_PAUSE: Duration = Duration::from_secs(1);
 
 /// When an append is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,6 +262,9 @@ struct State {
     next_order: u64,
     damaged: u64,
     last_error: Option<String>,
+    /// Whether the writer is to find out by itself if the error lasts.
+    probe: bool,
+    probed: Option<Instant>,
     close_error: Option<String>,
     closing: bool,
     stopped: bool,
@@ -544,19 +550,25 @@ impl Spool {
         }
     }
 
-    /// Whether a record of usual size would be taken now; what a readiness probe asks.
+    /// Whether a record of usual size would be taken now; what a readiness probe asks. After a failed write it has the
+    /// writer try an empty frame, so that a collector whose traffic was turned away comes back by itself.
     ///
     /// # Errors
     /// Why it would not.
     pub fn check(&self) -> Result<(), AppendError> {
-        let state = self.0.0.lock();
+        let mut state = self.0.0.lock();
         let on_disk = state.closed_bytes + state.active_bytes + state.queued_bytes;
         if state.closing {
             Err(AppendError::Closed)
         } else if state.queued_bytes >= MAX_QUEUED_BYTES || on_disk >= self.0.0.settings.max_bytes {
             Err(AppendError::Full)
-        } else if let Some(error) = &state.last_error {
-            Err(AppendError::Io(Arc::new(io::Error::other(error.clone()))))
+        } else if let Some(error) = state.last_error.clone() {
+            if state.probed.is_none_or(|probed| probed.elapsed() >= PROBE_PAUSE) {
+                state.probed = Some(Instant::now());
+                state.probe = true;
+                self.0.0.work.notify_one();
+            }
+            Err(AppendError::Io(Arc::new(io::Error::other(error))))
         } else {
             Ok(())
         }

@@ -171,6 +171,7 @@ struct Work {
     drops: HashMap<DropKey, u64>,
     finish_segment: bool,
     sync: bool,
+    probe: bool,
     stop: bool,
 }
 
@@ -210,10 +211,12 @@ fn next_work(shared: &Shared, writer: &Writer) -> Work {
         let mut work = Work {
             finish_segment: state.closing || due.finish.is_some_and(|at| at <= now),
             sync: due.sync.is_some_and(|at| at <= now),
+            // A write may have gone well since it was asked for.
+            probe: std::mem::take(&mut state.probe) && state.last_error.is_some(),
             ..Work::default()
         };
         let drops_due = due.drops.is_some_and(|at| at <= now);
-        if !state.queue.is_empty() || work.finish_segment || work.sync || drops_due {
+        if !state.queue.is_empty() || work.finish_segment || work.sync || work.probe || drops_due {
             let mut length = 0;
             while let Some(pending) = state.queue.front()
                 && (length == 0 || length + pending.encoded.len() <= FRAME_BYTES)
@@ -266,7 +269,7 @@ impl Due {
 
 impl Work {
     fn perform(mut self, shared: &Shared, writer: &mut Writer) {
-        if !self.batch.is_empty() || (!self.drops.is_empty() && writer.active.is_none()) {
+        if !self.batch.is_empty() || self.probe || (!self.drops.is_empty() && writer.active.is_none()) {
             self.write_batch(shared, writer);
         }
         let full = writer.active.as_ref().is_some_and(|active| active.bytes >= shared.settings.segment_bytes);

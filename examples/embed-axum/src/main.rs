@@ -23,17 +23,19 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let collector = Collector::open(config::load(None, std::env::vars())?).await?;
-    collector.store_is_ready().await;
+    collector.store_is_ready().await?;
     add_website(&collector).await?;
 
     let website = website(collector.public_service());
     let website = tokio::spawn(serve("127.0.0.1:3000", website));
     let reports = tokio::spawn(serve("127.0.0.1:3001", collector.admin_router()));
     println!("website http://127.0.0.1:3000/, reports API http://127.0.0.1:3001/");
-    website.await??;
-    reports.await??;
+    let stopped = tokio::select! {
+        stopped = async { website.await??; reports.await?.map_err(Box::<dyn Error>::from) } => stopped,
+        error = collector.failed() => Err(error.into()),
+    };
     collector.shutdown().await?;
-    Ok(())
+    stopped
 }
 
 /// Serves with the peer's address at hand, until Ctrl-C.

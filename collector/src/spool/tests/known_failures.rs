@@ -360,3 +360,27 @@ async fn a_key_that_can_not_be_overwritten_does_not_keep_the_file() {
     spool.remove(handle).await.unwrap();
     assert!(files.snapshot().is_empty());
 }
+
+#[tokio::test]
+async fn a_disk_that_refused_and_gets_no_more_appends_is_found_well_again_by_asking() {
+    let files = FakeFiles::new();
+    let (spool, _) = open(&files);
+    spool.append(&beacon(1)).await.unwrap();
+    let full = files.snapshot().values().map(Vec::len).sum();
+    files.set_capacity(full);
+    assert!(spool.append(&beacon(2)).await.is_err());
+    // Whoever asks here sends nothing any more until the answer is good.
+    for _ in 0..3 {
+        let problem = spool.check().unwrap_err();
+        assert!(matches!(&problem, AppendError::Io(_)), "{problem}");
+        tokio::task::yield_now().await;
+    }
+    files.set_capacity(usize::MAX);
+    while spool.check().is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(spool.status().last_sync_error, None);
+    spool.append(&beacon(3)).await.unwrap();
+    let (found, recovery) = found_after_restart(&files).await;
+    assert_eq!((found, recovery.damaged), (vec![1, 3], vec![]));
+}

@@ -86,6 +86,53 @@ fn a_log_becomes_visits_with_and_without_a_server_and_again_adds_nothing() {
 }
 
 #[test]
+fn a_visit_that_two_files_share_counts_once_in_whatever_order_they_come() {
+    let firmsight = Firmsight::new();
+    firmsight.ok(&["site", "add", "--id", "shop", "--name", "Shop", "--host", "shop.example"]);
+    let mut import = vec!["import", "--site", "shop"];
+    // The later page first: the earlier one gives the visit another id. The third ties two visits together.
+    let files = [("late.log", "10:40"), ("early.log", "10:00"), ("between.log", "10:20")].map(|(name, time)| {
+        let file = firmsight.folder().join(name);
+        let agent = binary::BROWSER;
+        let line = format!(r#"17.1.2.3 - - [02/Mar/2024:{time}:00 +0100] "GET /{name} HTTP/1.1" 200 5 "-" "{agent}""#);
+        std::fs::write(&file, line + "\n").unwrap();
+        file.to_str().unwrap().to_owned()
+    });
+    import.extend(files.iter().map(String::as_str));
+    let summary = firmsight.ok(&import);
+    assert_eq!((number(&summary, "kept"), number(&summary, "visits")), (3, 1), "{summary}");
+}
+
+#[test]
+fn an_import_outlives_clickhouse() {
+    let firmsight = Firmsight::new();
+    firmsight.ok(&["site", "add", "--id", "shop", "--name", "Shop", "--host", "shop.example"]);
+    let mut log = String::new();
+    let agent = binary::BROWSER;
+    for number in 0..11_000 {
+        let (host, second, minute) = (number % 200, number % 60, number / 60 % 60);
+        writeln!(
+            log,
+            r#"17.1.2.{host} - - [02/Mar/2024:10:{minute:02}:{second:02} +0100] "GET /{number} HTTP/1.1" 200 5 "-" "{agent}""#
+        )
+        .unwrap();
+    }
+    let file = firmsight.folder().join("access.log");
+    std::fs::write(&file, log).unwrap();
+    let server = firmsight.serve();
+    firmsight.ok(&["site", "list"]);
+    let summary = std::thread::scope(|scope| {
+        let import = scope.spawn(|| firmsight.ok(&["import", "--site", "shop", file.to_str().unwrap()]));
+        // Wherever this hits: before, in or between the three batches.
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        server.kill_clickhouse();
+        import.join().unwrap()
+    });
+    assert_eq!((number(&summary, "kept"), number(&summary, "companies")), (11_000, 1), "{summary}");
+    server.terminate();
+}
+
+#[test]
 fn names_from_a_file_stand_in_for_dns() {
     let firmsight = Firmsight::new();
     firmsight.ok(&["site", "add", "--id", "shop", "--name", "Shop", "--host", "shop.example"]);

@@ -42,7 +42,9 @@ struct Report {
     dropped: BTreeMap<String, u64>,
     shown: Vec<String>,
     kept: u64,
+    /// Ids as the batches named them; a later batch may have joined two visits into one.
     visits: BTreeSet<u64>,
+    visit_count: u64,
     companies: HashMap<String, (String, String, u64)>,
 }
 
@@ -51,7 +53,10 @@ pub(super) async fn run(access: &Access, arguments: Import) -> Result<String, Cl
     let Answer::Sites(sites) = access.execute(Command::ListSites).await? else {
         return Err(CliError::Answer);
     };
-    let site = sites.into_iter().find(|site| site.id == arguments.site).ok_or(CliError::NoSite(arguments.site))?;
+    let site = sites
+        .into_iter()
+        .find(|site| site.id == arguments.site)
+        .ok_or_else(|| CliError::NoSite(arguments.site.clone()))?;
     if site.hosts.is_empty() {
         return Err(CliError::NoHost(site.id));
     }
@@ -72,6 +77,11 @@ pub(super) async fn run(access: &Access, arguments: Import) -> Result<String, Cl
     }
     let summaries = reader.await.map_err(|_| CliError::Input(io::ErrorKind::Other.into()))??;
     progress.finish_and_clear();
+    let visits = report.visits.iter().copied().collect();
+    match access.execute(Command::CountVisits { site: arguments.site, visits }).await? {
+        Answer::Visits(count) => report.visit_count = count,
+        _ => return Err(CliError::Answer),
+    }
     for (file, summary) in summaries {
         report.add_file(&file, summary);
     }
@@ -243,7 +253,7 @@ impl Report {
         ));
         line(format!("pageviews   {:>10}", self.pageviews));
         line(format!("kept        {:>10}", self.kept));
-        line(format!("visits      {:>10}", self.visits.len()));
+        line(format!("visits      {:>10}", self.visit_count));
         line(format!("companies   {:>10}", self.companies.len()));
         let mut companies: Vec<_> = self.companies.values().collect();
         companies.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.0.cmp(&b.0)));

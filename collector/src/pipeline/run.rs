@@ -52,14 +52,13 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     async fn round(&self, spool: &Spool, segment: SegmentHandle, started: UnixMillis) {
         let mut held = vec![Held { segment, is_prepared: false }];
         let mut round = Round { batches: Vec::new(), affected: Affected::default(), scope: Scope::Companies };
-        let mut backoff = Backoff::new(self.settings.first_wait, self.settings.longest_wait);
+        let mut backoff = self.backoff();
         loop {
             self.take_waiting(spool, &mut held).await;
             match self.attempt(spool, &mut held, &mut round, started).await {
                 Ok(()) => break,
                 Err(error) => {
-                    self.failures.fetch_add(1, Ordering::Relaxed);
-                    let wait = backoff.next(rand::random());
+                    let wait = self.note_failure(&mut backoff);
                     tracing::warn!(%error, wait_ms = wait.as_millis(), segments = held.len(), "storing failed and is tried again");
                     sleep(wait).await;
                 }
@@ -71,6 +70,17 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
                 tracing::error!(%error, "a stored segment could not be removed; it will be stored again, which changes nothing");
             }
         }
+    }
+
+    /// How attempts to store are spaced.
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff::new(self.settings.first_wait, self.settings.longest_wait)
+    }
+
+    /// Counts an attempt that failed; how long to wait before the next.
+    pub(crate) fn note_failure(&self, backoff: &mut Backoff) -> Duration {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        backoff.next(rand::random())
     }
 
     async fn attempt(

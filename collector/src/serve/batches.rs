@@ -22,11 +22,16 @@ use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
+    time::Duration,
 };
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 /// ClickHouse refuses a parameter over 100 KB; an id takes 39 bytes.
 const MAX_IN_STATEMENT: usize = 2_000;
+
+/// How long a batch is tried again while the store is away.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// See the module.
 pub(super) struct CommandBatches<'a> {
@@ -42,6 +47,11 @@ impl CommandBatches<'_> {
         batch: Batch,
         names: Option<HashMap<IpAddr, String>>,
     ) -> Result<Imported, ServeError> {
+        let resolver = Arc::new(NamedResolver { resolver: self.resolver.clone(), names });
+        self.patiently(|| self.attempt_import(batch.clone(), Arc::clone(&resolver))).await
+    }
+
+    async fn attempt_import(&self, batch: Batch, resolver: Arc<NamedResolver>) -> Result<Imported, ServeError> {
         let Batch { id, beacons, drops } = batch;
         let site = beacons.first().map(|beacon| beacon.site.clone());
         let events: Vec<_> = beacons.iter().flat_map(|beacon| &beacon.events).map(|event| event.id).collect();
@@ -49,9 +59,7 @@ impl CommandBatches<'_> {
         let span = times.clone().min().zip(times.max());
         let counters = Arc::new(Counters::default());
         counters.receive(events.len() as u64);
-        let resolver = NamedResolver { resolver: self.resolver.clone(), names };
-        let processed =
-            self.pipeline.sharing_rebuilder(Arc::new(resolver), counters).process(id, beacons, drops).await?;
+        let processed = self.pipeline.sharing_rebuilder(resolver, counters).process(id, beacons, drops).await?;
         let mut imported = Imported {
             kept: processed.stored,
             dropped: processed.dropped.iter().map(|(reason, events)| (reason.as_str().to_owned(), *events)).collect(),
@@ -68,11 +76,48 @@ impl CommandBatches<'_> {
 
     /// Erases what is stored of a visitor, as if the visitor's own browser had asked.
     pub(super) async fn erase(&self, site: SiteId, visitor: ClientId, now: UnixMillis) -> Result<(), ServeError> {
-        let counters = Arc::new(Counters::default());
-        counters.receive(1);
-        let pipeline = self.pipeline.sharing_rebuilder(Arc::new(self.resolver.clone()), counters);
-        pipeline.process(Uuid::new_v4(), vec![forget(site, visitor, now)], Vec::new()).await?;
-        Ok(())
+        let (batch, forget) = (Uuid::new_v4(), forget(site, visitor, now));
+        self.patiently(|| async {
+            let counters = Arc::new(Counters::default());
+            counters.receive(1);
+            let pipeline = self.pipeline.sharing_rebuilder(Arc::new(self.resolver.clone()), counters);
+            pipeline.process(batch, vec![forget.clone()], Vec::new()).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// How many of these visits there are now: a later batch may have joined two into one, under either's id.
+    pub(super) async fn count_visits(&self, site: &SiteId, visits: &[u64]) -> Result<u64, ServeError> {
+        self.patiently(|| async {
+            let mut count = 0;
+            for visits in visits.chunks(MAX_IN_STATEMENT) {
+                let sql = "SELECT count() FROM visits FINAL WHERE site = {site:String} AND visit_id IN {visits:Array(UInt64)}";
+                let query = self.store.client().query(sql).param("site", site.as_str()).param("visits", visits);
+                count += self.store.in_time(query.fetch_one::<u64>()).await?;
+            }
+            Ok(count)
+        })
+        .await
+    }
+
+    /// Repeats what failed for the store's sake as the pipeline does with a segment, but not for ever: a person waits.
+    async fn patiently<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, ServeError>
+    where
+        F: Future<Output = Result<T, ServeError>>,
+    {
+        let give_up = Instant::now() + PATIENCE;
+        let mut backoff = self.pipeline.backoff();
+        loop {
+            match attempt().await {
+                Err(error) if !error.is_lasting() && Instant::now() < give_up => {
+                    let wait = self.pipeline.note_failure(&mut backoff);
+                    tracing::warn!(%error, wait_ms = wait.as_millis(), "a command's batch failed and is tried again");
+                    sleep(wait).await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn companies(

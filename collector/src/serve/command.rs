@@ -55,6 +55,13 @@ pub enum Command {
         /// Names in place of reverse DNS; `None` asks DNS.
         names: Option<HashMap<IpAddr, String>>,
     },
+    /// How many of the visits that an import named are there; answered with [`Answer::Visits`].
+    CountVisits {
+        /// The site.
+        site: SiteId,
+        /// Ids, each once.
+        visits: Vec<u64>,
+    },
 }
 
 /// What of a site changes; the rest stays.
@@ -105,6 +112,8 @@ pub enum Answer {
     Migrations(Vec<String>),
     /// What became of a batch.
     Imported(Imported),
+    /// How many visits there are.
+    Visits(u64),
 }
 
 /// A key as it is listed.

@@ -101,6 +101,9 @@ impl Engine {
                 self.batches().erase(site, visitor, now).await?;
                 Ok(Answer::Done)
             }
+            Command::CountVisits { site, visits } => {
+                Ok(Answer::Visits(self.batches().count_visits(&site, &visits).await?))
+            }
             Command::Import { batch, names } => Ok(Answer::Imported(self.batches().import(batch, names).await?)),
         }
     }

@@ -144,7 +144,12 @@ impl ServeError {
     /// Whether trying again without a person's help is useless.
     fn is_lasting(&self) -> bool {
         match self {
-            Self::Store(error) | Self::Control(ControlError::Store(error)) => !error.is_retryable(),
+            Self::Store(error)
+            | Self::Control(ControlError::Store(error))
+            | Self::Pipeline(PipelineError::Store(error) | PipelineError::Keys(ControlError::Store(error))) => {
+                !error.is_retryable()
+            }
+            Self::Pipeline(PipelineError::SitesNotLoaded) => false,
             Self::Embedded(error) => matches!(
                 error,
                 clickhouse_embedded::Error::NotFound { .. } | clickhouse_embedded::Error::FolderInUse { .. }

@@ -187,6 +187,22 @@ impl Running {
         assert!(status.success(), "{status}: {}", self.log());
     }
 
+    /// `kill -9` for the embedded ClickHouse alone; false when there is none just now.
+    pub(crate) fn kill_clickhouse(&self) -> bool {
+        // Threads start children: each has a list of its own.
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the server still runs");
+        let lists = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());
+        let children: Vec<i32> = lists
+            .flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+            .filter_map(|child| child.parse().ok())
+            .collect();
+        let kill = |child: &i32| {
+            let child = rustix::process::Pid::from_raw(*child)?;
+            rustix::process::kill_process(child, rustix::process::Signal::KILL).ok()
+        };
+        children.iter().filter_map(kill).count() > 0
+    }
+
     pub(crate) fn signal_to_terminate(&self) {
         let pid =
             rustix::process::Pid::from_raw(i32::try_from(self.pid()).expect("a process id")).expect("a process id");

@@ -19,7 +19,8 @@ pub(crate) fn with_recorder() -> Result<(), Error> {
     machine::run(npm().args(["test", "--silent"]))
 }
 
-/// Against `firmsight serve`, from the page to the reports API.
+/// Against `firmsight serve` as the tests before built it, from the page to the reports API.
 pub(crate) fn with_collector() -> Result<(), Error> {
-    machine::run(npm().args(["run", "--silent", "test:collector"]))
+    let binary = machine::target().join("debug").join("firmsight");
+    machine::run(npm().env("FIRMSIGHT_BINARY", binary).args(["run", "--silent", "test:collector"]))
 }

@@ -54,5 +54,9 @@ fn shown(command: &Command) -> String {
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    if env::var_os("CARGO_TARGET_DIR").is_some() {
+        // The collector's build script looks for the tracker beside the checkout unless it is told.
+        command.env("FIRMSIGHT_TRACKER_FOLDER", target().join("tracker"));
+    }
     command
 }

@@ -55,7 +55,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Resolve {
-    /// IP addresses, host names (judged as confirmed reverse DNS names) or AS<number>; - reads one a line
+    /// IP addresses, host names (judged as confirmed reverse DNS names) or AS and a number; - reads one a line
     #[arg(value_name = "INPUT")]
     pub(super) inputs: Vec<String>,
     /// One JSON object a line, in the order of the inputs

@@ -1,7 +1,7 @@
 //! The configuration: TOML, every key optional, environment variables on top.
 //!
 //! [`Config::default`] is the whole truth about keys and defaults: what it serializes to is the list
-//! of keys that [`load`] knows, so that a key can't exist in one place only. `examples/firmsight.toml`
+//! of keys that [`load()`] knows, so that a key can't exist in one place only. `examples/firmsight.toml`
 //! says the same to a person, and a test holds the two together.
 
 mod load;

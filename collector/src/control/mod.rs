@@ -13,7 +13,7 @@
 //! - **Serves without ClickHouse.** Each new snapshot is mirrored to a file, which is what a start finds when
 //!   ClickHouse is away. The mirror holds no secrets but hashes of tokens, and is never the truth: it is
 //!   replaced by the first successful refresh.
-//! - **Day keys** are random, shared through the store, and gone 48 hours after they were made: see [`day_keys`].
+//! - **Day keys** are random, shared through the store, and gone 48 hours after they were made: see `day_keys`.
 
 mod day_keys;
 mod error;

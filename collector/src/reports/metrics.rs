@@ -61,7 +61,7 @@ metrics! {
     StoreUp = Gauge "firmsight_store_up" "1 when ClickHouse answered when last asked and its tables are up to date, else 0.",
     StoreFailures = Counter "firmsight_store_failures_total" "Attempts to store that failed and are repeated.",
     UntrustedForwardingHeaders = Counter "firmsight_untrusted_forwarding_headers_total"
-        "Requests from local peers with forwarding headers that were not believed; is [public].trusted_proxies set?",
+        "Requests from local peers with forwarding headers that were not believed; is trusted_proxies in section public set?",
 }
 
 /// One value of a metric.

@@ -3,13 +3,13 @@
 //! Existing clients of that product work against it with only the base URL changed; docs/reports-api.md describes it
 //! for its users. A request passes through these parts:
 //!
-//! 1. [`authentication`] finds the key in the snapshot, counts the request against the key's allowance and hands a
+//! 1. `authentication` finds the key in the snapshot, counts the request against the key's allowance and hands a
 //!    `Caller` on, which knows the sites the key may see and writes the audit record.
-//! 2. The endpoint's own file ([`accounts`], [`leads`], [`visits`], [`companies`], [`drops`]) reads [`parameters`],
-//!    [`dates`] and [`paging`], asks [`queries`], and shapes [`documents`].
-//! 3. Every refusal is one [`error::ReportError`], which alone knows statuses and error documents.
+//! 2. The endpoint's own file (`accounts`, `leads`, `visits`, `companies`, `drops`) reads `parameters`,
+//!    `dates` and `paging`, asks `queries`, and shapes `documents`.
+//! 3. Every refusal is one `error::ReportError`, which alone knows statuses and error documents.
 //!
-//! Only [`queries`] holds SQL, only the files of endpoints know attributes.
+//! Only `queries` holds SQL, only the files of endpoints know attributes.
 
 mod accounts;
 mod authentication;

@@ -1,7 +1,7 @@
 //! The durable queue between "answered 2xx" and "stored in ClickHouse".
 //!
 //! # Design
-//! A spool is a folder of *segments*, files that are written once and removed once stored. One thread ([`writer`]) owns
+//! A spool is a folder of *segments*, files that are written once and removed once stored. One thread (`writer`) owns
 //! the active segment. [`Spool::append`] encodes its record, queues it and waits; the thread takes everything queued
 //! since its last write, seals it as one *frame*, appends and fdatasyncs it, and answers all of them: group commit, so
 //! the disk's sync time bounds latency and not throughput. The queue counts against [`Settings::max_bytes`] like what is
@@ -11,9 +11,9 @@
 //! many). A closed segment is whole on disk before [`Spool::next_segment`] hands it out, is handed out to one holder at a
 //! time, and comes back when its handle is dropped. Its id is the insert token: reading it again gives the same records.
 //!
-//! Each segment has its own random data key, sealed under the master key in the segment's header ([`segment`]).
+//! Each segment has its own random data key, sealed under the master key in the segment's header (`segment`).
 //! [`Spool::remove`] overwrites that sealed key on disk, then removes the file: what an undelete finds can't be read.
-//! A start never appends to what it finds ([`recovery`]): it verifies every frame, ignores an end that a crash tore
+//! A start never appends to what it finds (`recovery`): it verifies every frame, ignores an end that a crash tore
 //! (never acknowledged), saves what stands around damage, moves what can't be opened to `damaged/`, and says all that.
 //!
 //! A failed write or sync (disk full, I/O error) refuses the appends it was for, cuts the segment to its last good frame

@@ -125,7 +125,7 @@ fn an_import_outlives_clickhouse() {
         let import = scope.spawn(|| firmsight.ok(&["import", "--site", "shop", file.to_str().unwrap()]));
         // Wherever this hits: before, in or between the three batches.
         std::thread::sleep(std::time::Duration::from_millis(700));
-        server.kill_clickhouse();
+        server.signal_clickhouse(rustix::process::Signal::KILL);
         import.join().unwrap()
     });
     assert_eq!((number(&summary, "kept"), number(&summary, "companies")), (11_000, 1), "{summary}");

@@ -7,6 +7,7 @@ mod support;
 use binary::{APPLE, Firmsight, Running, pageview, post_beacon, request, wait_for};
 use clickhouse_embedded::start;
 use collector::{reports::Metric, store::Store};
+use rustix::process::Signal;
 use std::{
     collections::HashSet,
     io::{BufRead, BufReader, Read},
@@ -209,6 +210,31 @@ fn read_answer(reader: &mut BufReader<TcpStream>) -> Option<u16> {
     }
 }
 
+/// A stopped server's tables hold each acknowledged event once, and as many pageviews in visits and company days as
+/// events. Gives all events that are stored: one may be stored and not acknowledged when a kill cut the answer off.
+fn assert_stored_once(firmsight: &Firmsight, acknowledged: &HashSet<Uuid>) -> HashSet<Uuid> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (stored, visit_pageviews, day_pageviews) = runtime.block_on(async {
+        let clickhouse = start(support::server_settings(&firmsight.data_dir().join("clickhouse"))).await.unwrap();
+        let store = Store::connect(&support::settings(&clickhouse, "firmsight"));
+        let ids: Vec<String> =
+            store.client().query_raw("SELECT toString(event_id) FROM events FINAL").fetch_all().await.unwrap();
+        let visits: u64 =
+            store.client().query_raw("SELECT sum(pageviews) FROM visits FINAL").fetch_one().await.unwrap();
+        let days: u64 =
+            store.client().query_raw("SELECT sum(pageviews) FROM company_days FINAL").fetch_one().await.unwrap();
+        clickhouse.stop().await;
+        (ids, visits, days)
+    });
+    let distinct: HashSet<Uuid> = stored.iter().map(|id| id.parse().unwrap()).collect();
+    assert_eq!(distinct.len(), stored.len(), "no event is stored twice");
+    let lost = acknowledged.difference(&distinct).count();
+    assert_eq!(lost, 0, "of {} acknowledged events", acknowledged.len());
+    assert_eq!(visit_pageviews, stored.len() as u64, "visits count each stored pageview once");
+    assert_eq!(day_pageviews, stored.len() as u64, "company days count each stored pageview once");
+    distinct
+}
+
 #[test]
 fn ten_kills_under_load_lose_and_double_no_acknowledged_event() {
     let firmsight = Firmsight::new();
@@ -238,26 +264,7 @@ fn ten_kills_under_load_lose_and_double_no_acknowledged_event() {
     server.wait_until_nothing_is_in_flight();
     server.terminate();
 
-    let acknowledged = acknowledged.lock().unwrap().clone();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (stored, visit_pageviews, day_pageviews) = runtime.block_on(async {
-        let clickhouse = start(support::server_settings(&firmsight.data_dir().join("clickhouse"))).await.unwrap();
-        let store = Store::connect(&support::settings(&clickhouse, "firmsight"));
-        let ids: Vec<String> =
-            store.client().query_raw("SELECT toString(event_id) FROM events FINAL").fetch_all().await.unwrap();
-        let visits: u64 =
-            store.client().query_raw("SELECT sum(pageviews) FROM visits FINAL").fetch_one().await.unwrap();
-        let days: u64 =
-            store.client().query_raw("SELECT sum(pageviews) FROM company_days FINAL").fetch_one().await.unwrap();
-        clickhouse.stop().await;
-        (ids, visits, days)
-    });
-    let distinct: HashSet<Uuid> = stored.iter().map(|id| id.parse().unwrap()).collect();
-    assert_eq!(distinct.len(), stored.len(), "no event is stored twice");
-    let lost = acknowledged.difference(&distinct).count();
-    assert_eq!(lost, 0, "of {} acknowledged events", acknowledged.len());
-    assert_eq!(visit_pageviews, stored.len() as u64, "visits count each stored pageview once");
-    assert_eq!(day_pageviews, stored.len() as u64, "company days count each stored pageview once");
+    assert_stored_once(&firmsight, &acknowledged.lock().unwrap());
 }
 
 #[test]
@@ -308,5 +315,135 @@ fn half_open_and_slow_connections_are_closed_and_hurt_nobody_else() {
     let many_headers: Vec<(String, String)> = (0..200).map(|n| (format!("X-{n}"), "x".to_owned())).collect();
     let many_headers: Vec<(&str, &str)> = many_headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     assert_eq!(request(server.public, "POST", "/lfa", &many_headers, b"{}").unwrap().status, 431);
+    server.terminate();
+}
+
+#[test]
+fn a_clickhouse_that_is_killed_under_load_comes_back_and_every_acknowledged_event_is_stored_once() {
+    let firmsight = Firmsight::new();
+    add_site(&firmsight);
+    let server = firmsight.serve();
+    wait_until_the_store_answers(&firmsight);
+    let acknowledged = Arc::new(Mutex::new(HashSet::new()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let public = server.public;
+    let senders: Vec<_> = (0..2)
+        .map(|number| {
+            let (stop, acknowledged) = (Arc::clone(&stop), Arc::clone(&acknowledged));
+            std::thread::spawn(move || sender(public, 0, number, &stop, &acknowledged))
+        })
+        .collect();
+    for _ in 0..3 {
+        let stored = server.metric("firmsight_events_stored_total");
+        wait_for("more is stored", || server.metric("firmsight_events_stored_total") > stored);
+        wait_for("there is a ClickHouse to kill", || server.signal_clickhouse(Signal::KILL));
+        // What comes while it is away is accepted.
+        let before = acknowledged.lock().unwrap().len();
+        wait_for("more is acknowledged", || acknowledged.lock().unwrap().len() >= before + 20);
+    }
+    stop.store(true, Ordering::Relaxed);
+    for sender in senders {
+        sender.join().unwrap();
+    }
+    server.wait_until_nothing_is_in_flight();
+    assert!(server.log().contains("starting it again"), "{}", server.log());
+    server.terminate();
+    assert_stored_once(&firmsight, &acknowledged.lock().unwrap());
+}
+
+#[test]
+fn a_full_spool_refuses_with_retry_after_and_takes_beacons_again_once_it_is_drained() {
+    let mut firmsight = Firmsight::new();
+    firmsight.set("SPOOL__MAX_BYTES", "32KiB");
+    firmsight.set("SPOOL__SEGMENT_BYTES", "8KiB");
+    add_site(&firmsight);
+    let server = firmsight.serve();
+    wait_until_the_store_answers(&firmsight);
+    assert!(server.signal_clickhouse(Signal::STOP), "ClickHouse runs");
+    let mut acknowledged = HashSet::new();
+    let send = || {
+        let id = Uuid::new_v4();
+        (id, post_beacon(server.public, APPLE, &pageview("shop", id, CLIENT, "https://shop.example/")).unwrap())
+    };
+    let refused = loop {
+        let (id, answer) = send();
+        if answer.status != 204 {
+            break answer;
+        }
+        acknowledged.insert(id);
+        assert!(acknowledged.len() < 1_000, "32 KiB hold no thousand beacons");
+    };
+    assert_eq!((refused.status, refused.json()["rule"].as_str()), (503, Some("spool-unavailable")));
+    assert!(refused.head.to_ascii_lowercase().contains("\r\nretry-after: "), "{}", refused.head);
+    assert_eq!(server.metric("firmsight_events_rejected_total{rule=\"spool-unavailable\"}"), 1);
+    assert_eq!(server.metric("firmsight_events_in_flight"), acknowledged.len() as u64);
+    assert!(server.metric("firmsight_spool_bytes") <= server.metric("firmsight_spool_max_bytes"));
+
+    assert!(server.signal_clickhouse(Signal::CONT), "ClickHouse runs");
+    server.wait_until_nothing_is_in_flight();
+    let (id, answer) = send();
+    assert_eq!(answer.status, 204, "{}", answer.body);
+    acknowledged.insert(id);
+    server.wait_until_nothing_is_in_flight();
+    server.terminate();
+    assert_eq!(assert_stored_once(&firmsight, &acknowledged), acknowledged, "what was refused is not stored");
+}
+
+/// Visits of the site and, of its leads, how many visits they say they had.
+fn visits_and_lead_visits(server: &Running, token: &str) -> (usize, Vec<u64>) {
+    let authorization = format!("Token token={token}");
+    let leads = leads(server, token);
+    let today = jiff::Timestamp::now();
+    let path = format!(
+        "/accounts/shop/visits?start_date={}&end_date={}",
+        (today - jiff::Span::new().hours(48)).strftime("%Y-%m-%d"),
+        (today + jiff::Span::new().hours(24)).strftime("%Y-%m-%d"),
+    );
+    let visits = request(server.admin, "GET", &path, &[("Authorization", &authorization)], b"").unwrap();
+    assert_eq!(visits.status, 200, "{}", visits.body);
+    let of_leads = leads["data"].as_array().unwrap().iter();
+    let of_leads = of_leads.map(|lead| lead["attributes"]["visits"].as_u64().unwrap()).collect();
+    (visits.json()["data"].as_array().unwrap().len(), of_leads)
+}
+
+#[test]
+fn a_forgotten_or_erased_visitor_is_gone_from_visits_leads_and_company_days() {
+    let firmsight = Firmsight::new();
+    add_site(&firmsight);
+    let server = firmsight.serve();
+    let token = create_key(&firmsight);
+    let client = |number: u8| format!("LF1.1.{number:016x}.1700000000000");
+    let mut acknowledged = Vec::new();
+    for number in 1..=4 {
+        for page in ["", "pricing"] {
+            let id = Uuid::new_v4();
+            let body = pageview("shop", id, &client(number), &format!("https://shop.example/{page}"));
+            assert_eq!(post_beacon(server.public, APPLE, &body).unwrap().status, 204);
+            acknowledged.push(id);
+        }
+    }
+    server.wait_until_nothing_is_in_flight();
+    assert_eq!(visits_and_lead_visits(&server, &token), (4, vec![4]));
+
+    let now = jiff::Timestamp::now().as_millisecond();
+    let forget = serde_json::json!({
+        "v": 1, "site": "shop", "consent": "granted", "sent": now, "client": client(1),
+        "events": [{ "id": Uuid::new_v4(), "at": now, "type": "forget" }],
+    });
+    assert_eq!(post_beacon(server.public, APPLE, &forget.to_string()).unwrap().status, 204);
+    server.wait_until_nothing_is_in_flight();
+    assert_eq!(visits_and_lead_visits(&server, &token), (3, vec![3]), "the visitor's own wish");
+
+    let (second, third, nobody) = (client(2), client(3), client(9));
+    firmsight.ok(&["privacy", "erase", "--site", "shop", "--visitor", &second]);
+    firmsight.ok(&["privacy", "erase", "--site", "shop", "--visitor", &nobody]);
+    assert_eq!(visits_and_lead_visits(&server, &token), (2, vec![2]), "through the server");
+    server.terminate();
+    firmsight.ok(&["privacy", "erase", "--site", "shop", "--visitor", &third]);
+    let left: HashSet<Uuid> = acknowledged.split_off(6).into_iter().collect();
+    assert_eq!(assert_stored_once(&firmsight, &left), left);
+    let server = firmsight.serve();
+    wait_until_the_store_answers(&firmsight);
+    assert_eq!(visits_and_lead_visits(&server, &token), (1, vec![1]), "without a server");
     server.terminate();
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here is the test's finding")]
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Read, Write},
@@ -187,8 +188,8 @@ impl Running {
         assert!(status.success(), "{status}: {}", self.log());
     }
 
-    /// `kill -9` for the embedded ClickHouse alone; false when there is none just now.
-    pub(crate) fn kill_clickhouse(&self) -> bool {
+    /// Signals the embedded ClickHouse alone; false when there is none just now.
+    pub(crate) fn signal_clickhouse(&self, signal: Signal) -> bool {
         // Threads start children: each has a list of its own.
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the server still runs");
         let lists = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());
@@ -196,17 +197,13 @@ impl Running {
             .flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
             .filter_map(|child| child.parse().ok())
             .collect();
-        let kill = |child: &i32| {
-            let child = rustix::process::Pid::from_raw(*child)?;
-            rustix::process::kill_process(child, rustix::process::Signal::KILL).ok()
-        };
-        children.iter().filter_map(kill).count() > 0
+        let send = |child: &i32| kill_process(Pid::from_raw(*child)?, signal).ok();
+        children.iter().filter_map(send).count() > 0
     }
 
     pub(crate) fn signal_to_terminate(&self) {
-        let pid =
-            rustix::process::Pid::from_raw(i32::try_from(self.pid()).expect("a process id")).expect("a process id");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the server still runs");
+        let pid = Pid::from_raw(i32::try_from(self.pid()).expect("a process id")).expect("a process id");
+        kill_process(pid, Signal::TERM).expect("the server still runs");
     }
 
     /// The value of a metric without labels.

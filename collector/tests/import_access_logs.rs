@@ -123,9 +123,13 @@ fn an_import_outlives_clickhouse() {
     firmsight.ok(&["site", "list"]);
     let summary = std::thread::scope(|scope| {
         let import = scope.spawn(|| firmsight.ok(&["import", "--site", "shop", file.to_str().unwrap()]));
-        // Wherever this hits: before, in or between the three batches.
-        std::thread::sleep(std::time::Duration::from_millis(700));
-        server.signal_clickhouse(rustix::process::Signal::KILL);
+        binary::wait_for("a batch failed and is repeated", || {
+            let is_up = server.metric("firmsight_store_up") == 1;
+            if is_up && !import.is_finished() {
+                server.signal_clickhouse(rustix::process::Signal::KILL);
+            }
+            server.metric("firmsight_store_failures_total") > 0
+        });
         import.join().unwrap()
     });
     assert_eq!((number(&summary, "kept"), number(&summary, "companies")), (11_000, 1), "{summary}");

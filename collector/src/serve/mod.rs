@@ -109,7 +109,7 @@ pub enum ServeError {
     Sealing(#[from] SealingError),
     /// What [`Collector::failed`] told.
     #[error(transparent)]
-    Failed(#[from] Arc<ServeError>),
+    Failed(#[from] Arc<Self>),
     /// The process can't listen for signals.
     #[error("can't listen for signals: {0}")]
     Signal(io::Error),

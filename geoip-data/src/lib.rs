@@ -156,6 +156,8 @@ pub mod rules {
         PTR_WORDS = "ptr_words.csv";
         /// What words in the name and domain of a network operator say.
         ORGANISATION_WORDS = "organisation_words.csv";
+        /// What the size and spread of an operator's network say.
+        OPERATOR_SIZES = "operator_sizes.csv";
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     rules::Rules,
     signals::{
         domain_map::DomainMap,
+        operator_size::Footprint,
         range_lists::{MAGIC, RangeTable},
     },
 };
@@ -41,6 +42,7 @@ pub struct Databases {
     pub(crate) ranges: Vec<RangeTable>,
     lists: Vec<DatabaseStatus>,
     systems: OnceLock<HashMap<u32, (String, String)>>,
+    footprints: OnceLock<HashMap<u32, Footprint>>,
 }
 
 impl std::fmt::Debug for Databases {
@@ -59,6 +61,7 @@ impl Databases {
             ranges: Vec::new(),
             lists: Vec::new(),
             systems: OnceLock::new(),
+            footprints: OnceLock::new(),
         }
     }
 
@@ -151,6 +154,19 @@ impl Databases {
             mmdb.find_operator(ip, &mut key);
         }
         key
+    }
+
+    /// What an autonomous system announces. The first call walks the network databases, which takes a second; others
+    /// that come meanwhile wait for it.
+    pub(crate) fn footprint(&self, number: u32) -> Option<Footprint> {
+        let footprints = self.footprints.get_or_init(|| {
+            let mut footprints = HashMap::new();
+            for mmdb in &self.mmdb {
+                mmdb.footprints(&mut footprints);
+            }
+            footprints
+        });
+        footprints.get(&number).copied()
     }
 
     /// Name and domain of an autonomous system. The first call walks the network databases, which takes seconds.

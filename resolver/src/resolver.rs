@@ -16,6 +16,7 @@ use crate::{
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -69,14 +70,19 @@ pub struct DoorVerdict {
 }
 
 impl Resolver {
-    /// Compiles the rules and, with `settings.dns`, sets up the DNS client.
+    /// Compiles the rules and, with `settings.dns`, sets up the DNS client. A thread of its own then walks the network
+    /// databases for what each operator announces; verdicts that need this in the first second wait for it.
     ///
     /// # Errors
     /// When a rule file is malformed or the DNS client can't start.
     pub fn new(databases: Databases, settings: Settings) -> Result<Self, ResolverError> {
         let dns = if settings.dns { Some(ReverseDns::new(&settings)?) } else { None };
         let rules = Rules::compile()?;
-        Ok(Self { inner: Arc::new(Inner { databases, rules, operators: OperatorCache::default(), dns }) })
+        let inner = Arc::new(Inner { databases, rules, operators: OperatorCache::default(), dns });
+        let walker = Arc::clone(&inner);
+        // Without the thread the first address that needs a footprint walks the databases itself.
+        drop(thread::Builder::new().name("footprints".to_owned()).spawn(move || walker.databases.footprint(0)));
+        Ok(Self { inner })
     }
 
     /// What reverse DNS did so far; `None` when it is off.
@@ -141,7 +147,8 @@ impl Resolver {
         let known = self.inner.databases.autonomous_system(number);
         if let Some((name, domain)) = known {
             let Inner { databases, rules, .. } = &*self.inner;
-            asn::judge(System { name, domain }, &databases.domain_map, rules).add_to(&mut case);
+            let footprint = &|| databases.footprint(number);
+            asn::judge(System { name, domain, footprint }, &databases.domain_map, rules).add_to(&mut case);
         }
         let asn = known.map(|(name, domain)| Asn { number, name: name.to_owned(), domain: domain.to_owned() });
         verdict(None, case, Location::default(), asn, NameAnswer::NotAsked)
@@ -180,8 +187,10 @@ impl Resolver {
     fn operator<'a>(&self, key: Option<u64>, facts: impl FnOnce() -> Facts<'a>) -> Arc<OperatorJudgement> {
         self.inner.operators.get(key, || {
             let facts = facts();
-            let system = System { name: facts.as_name, domain: facts.as_domain };
-            asn::judge(system, &self.inner.databases.domain_map, &self.inner.rules)
+            let Inner { databases, rules, .. } = &*self.inner;
+            let footprint = &|| facts.asn.and_then(|number| databases.footprint(number));
+            let system = System { name: facts.as_name, domain: facts.as_domain, footprint };
+            asn::judge(system, &databases.domain_map, rules)
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     NetworkKind, ResolverError,
-    signals::{organisation_words::OrganisationWords, special_purpose::SpecialPurpose},
+    signals::{operator_size::OperatorSizes, organisation_words::OrganisationWords, special_purpose::SpecialPurpose},
     words::WordList,
 };
 use geoip_data::rules::{self, RuleFile};
@@ -45,6 +45,7 @@ pub(crate) struct Rules {
     range_labels: HashMap<(String, String), RangeMeaning>,
     pub(crate) ptr_words: WordList<KindWeight>,
     pub(crate) organisation_words: OrganisationWords,
+    pub(crate) operator_sizes: OperatorSizes,
 }
 
 /// What a label of the range list says.
@@ -103,7 +104,17 @@ impl Rules {
             Ok(KindWeight { kind: row.kind(2)?, weight: row.number(3)? })
         })?;
         let organisation_words = OrganisationWords::compile()?;
-        Ok(Self { special_purpose, domain_types, operators, suffixes, range_labels, ptr_words, organisation_words })
+        let operator_sizes = OperatorSizes::compile()?;
+        Ok(Self {
+            special_purpose,
+            domain_types,
+            operators,
+            suffixes,
+            range_labels,
+            ptr_words,
+            organisation_words,
+            operator_sizes,
+        })
     }
 
     /// What a label of the range list says; `None` for kinds that no rule knows.

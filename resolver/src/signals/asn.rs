@@ -1,6 +1,9 @@
 //! The autonomous system that announces an address: its operator's domain and registered name.
 
-use super::domain_map::{DomainKnowledge, DomainMap, is_organisation, knowledge};
+use super::{
+    domain_map::{DomainKnowledge, DomainMap, is_organisation, knowledge},
+    operator_size::Footprint,
+};
 use crate::{
     Evidence, NetworkKind, Source,
     decision::{Candidate, Case, Scores},
@@ -19,36 +22,45 @@ const UNMAPPED_COMPANY: f32 = -0.4;
 const MAX_JUDGEMENTS: usize = 65_536;
 
 /// What is known of an autonomous system.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct System<'a> {
     pub(crate) name: &'a str,
     pub(crate) domain: &'a str,
+    /// What it announces; asked for only where name and domain leave the answer open.
+    pub(crate) footprint: &'a dyn Fn() -> Option<Footprint>,
+}
+
+/// One statement and all that it speaks for.
+#[derive(Clone, Debug)]
+struct Said {
+    source: Source,
+    statement: String,
+    weights: Vec<(NetworkKind, f32)>,
 }
 
 /// What the operator of a network says of everyone in it. It depends on nothing but name and domain, so one is kept for
 /// every record of the network database that was asked for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OperatorJudgement {
-    source: Option<Source>,
-    /// For people, said of every weight.
-    statement: String,
-    weights: Vec<(NetworkKind, f32)>,
+    said: Vec<Said>,
     candidate: Option<Candidate>,
 }
 
 impl OperatorJudgement {
     /// Adds the weights alone.
     pub(crate) fn score(&self, scores: &mut Scores) {
-        for (kind, weight) in &self.weights {
+        for (kind, weight) in self.said.iter().flat_map(|said| &said.weights) {
             scores.add(*kind, *weight);
         }
     }
 
     /// Adds evidence and candidate.
     pub(crate) fn add_to(&self, case: &mut Case) {
-        let Some(source) = self.source else { return };
-        for (kind, weight) in &self.weights {
-            case.add(Evidence { source, statement: self.statement.clone(), kind: Some(*kind), weight: *weight });
+        for Said { source, statement, weights } in &self.said {
+            for (kind, weight) in weights {
+                let (source, statement) = (*source, statement.clone());
+                case.add(Evidence { source, statement, kind: Some(*kind), weight: *weight });
+            }
         }
         if let Some(candidate) = &self.candidate {
             case.propose(candidate.clone());
@@ -77,16 +89,22 @@ pub(crate) fn judge(system: System<'_>, map: &DomainMap, rules: &Rules) -> Opera
             let name = owner.map_or(system.name, |owner| &owner.name);
             let industry = owner.map(|owner| owner.owner_type.as_str());
             OperatorJudgement {
-                source: Some(source),
-                statement: format!("network operator: {statement}"),
-                weights: vec![(kind.kind, kind.weight)],
+                said: vec![Said {
+                    source,
+                    statement: format!("network operator: {statement}"),
+                    weights: vec![(kind.kind, kind.weight)],
+                }],
                 candidate: is_visitor.then(|| candidate(name, industry, kind.weight)),
             }
         }
         _ => {
             let (statement, weights) = rules.organisation_words.operator(&format!("{} {}", system.name, system.domain));
-            let candidate = Some(candidate(system.name, None, UNMAPPED_COMPANY));
-            OperatorJudgement { source: Some(Source::Asn), statement, weights, candidate }
+            let mut said = vec![Said { source: Source::Asn, statement, weights }];
+            if let Some(footprint) = (system.footprint)() {
+                let (statement, weights) = rules.operator_sizes.judge(&footprint);
+                said.push(Said { source: Source::Asn, statement, weights });
+            }
+            OperatorJudgement { said, candidate: Some(candidate(system.name, None, UNMAPPED_COMPANY)) }
         }
     }
 }

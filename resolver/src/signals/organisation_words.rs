@@ -45,7 +45,7 @@ impl OrganisationWords {
 
     /// What the words of a network operator's name and domain say, on top of what is true of every operator.
     pub(crate) fn operator(&self, text: &str) -> (String, Vec<(NetworkKind, f32)>) {
-        self.read(text, "the network operator's name", 1.0, self.every)
+        self.read(&text.to_lowercase(), "the network operator's name", 1.0, self.every)
     }
 
     /// Adds what the words of a text say, `share` of it.

@@ -129,7 +129,9 @@ fn systems(resolver: &Resolver, table: &Table, worst: usize) -> String {
             continue;
         }
         let is_right = match label {
-            "business" | "education" | "government" => verdict.company.is_some(),
+            _ if label.split('|').all(|part| matches!(part, "business" | "education" | "government")) => {
+                verdict.company.is_some()
+            }
             "hosting" => verdict.kind == NetworkKind::Hosting,
             _ => verdict.company.is_none(),
         };

@@ -333,3 +333,39 @@ async fn refresh_control(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    /// A ClickHouse of version 24.3: the answer to `SELECT version()` as `RowBinaryWithNamesAndTypes` gives it.
+    fn too_old_server() -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                assert!(stream.read(&mut [0; 65536]).unwrap() > 0);
+                let body = "\x01\x09version()\x06String\x0924.3.1.12";
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                stream.write_all((head + body).as_bytes()).unwrap();
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn a_store_that_will_never_come_is_told_to_all_who_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
+        config.resolver.dns = false;
+        config.clickhouse.url = too_old_server().parse().unwrap();
+        let collector = Collector::open(config).await.unwrap();
+        let (ready, failed) = tokio::join!(collector.store_is_ready(), collector.failed());
+        for error in [ready.unwrap_err(), failed, collector.failed().await] {
+            assert!(error.to_string().contains("24.3 is too old"), "{error}");
+        }
+        collector.shutdown().await.unwrap();
+    }
+}

@@ -95,7 +95,7 @@ impl Databases {
         Self::open_folder(&geoip_data::data_folder().ok_or(ResolverError::NoFolder)?)
     }
 
-    fn add(&mut self, path: &Path, rules: &Rules) -> Result<(), ResolverError> {
+    pub(crate) fn add(&mut self, path: &Path, rules: &Rules) -> Result<(), ResolverError> {
         let damaged = |reason: String| ResolverError::Damaged { path: path.to_owned(), reason };
         let start = read_start(path)?;
         if start.is_empty() {

@@ -51,6 +51,8 @@ mod databases;
 mod decision;
 mod dns;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod mmdb;
 mod names;
 mod output;

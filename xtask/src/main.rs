@@ -9,6 +9,7 @@ mod debian;
 mod demo;
 mod error;
 mod eval;
+mod fuzzing;
 mod machine;
 mod test;
 mod tracker;

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: all set-up, then every check that decides what lands.
 
-use crate::{browser, build, debian, error::Error, machine};
+use crate::{browser, build, debian, error::Error, fuzzing, machine};
 use std::{
     process::Command,
     time::{Duration, Instant},
@@ -9,7 +9,7 @@ use std::{
 /// What the task takes.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Run the checks that take long as well: dependency audit and long kill runs.
+    /// Run the checks that take long as well: dependency audit, long kill runs, fuzzing.
     #[arg(long)]
     long: bool,
 }
@@ -47,6 +47,7 @@ const LONG_STEPS: &[Step] = &[
             ]))
         },
     },
+    Step { name: "fuzzing", run: fuzzing::run },
 ];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {

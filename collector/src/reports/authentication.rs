@@ -88,7 +88,7 @@ fn find_key(headers: &HeaderMap, snapshot: &Snapshot) -> Result<Arc<ApiKey>, Rep
 }
 
 /// The token in `Authorization: Token token=X`, `Token token="X"`, `Bearer X` or `X-Api-Key: X`.
-fn presented_token(headers: &HeaderMap) -> Option<&[u8]> {
+pub(super) fn presented_token(headers: &HeaderMap) -> Option<&[u8]> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     // A proxy in front may have an Authorization of its own.
     let token = text(header::AUTHORIZATION).and_then(authorization_token).or_else(|| text(API_KEY))?;

@@ -18,6 +18,8 @@ mod dates;
 mod documents;
 mod drops;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod leads;
 mod metrics;

@@ -55,7 +55,7 @@ fn parse_positive(text: &str) -> Option<u64> {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Links {
     #[serde(rename = "self")]
-    this: String,
+    pub(super) this: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     first: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -26,6 +26,8 @@
 //! One process has one spool open: the data directory's lock sees to that.
 
 pub mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod record;
 mod recovery;
 mod segment;

@@ -1,0 +1,27 @@
+//! The reading of data files, for `fuzz/`: no part of the library's interface.
+
+use crate::{DatabaseStatus, Databases, ResolverError, rules::Rules};
+use std::{hint::black_box, net::IpAddr, path::Path, sync::OnceLock};
+
+/// Opens a data file and looks everything up that the resolver would. The rules are compiled once.
+///
+/// # Errors
+/// As [`Databases::open`].
+pub fn read_data_file(path: &Path, addresses: &[IpAddr]) -> Result<Vec<DatabaseStatus>, ResolverError> {
+    static RULES: OnceLock<Rules> = OnceLock::new();
+    let rules = match RULES.get() {
+        Some(rules) => rules,
+        None => {
+            let compiled = Rules::compile()?;
+            RULES.get_or_init(|| compiled)
+        }
+    };
+    let mut databases = Databases::none();
+    databases.add(path, rules)?;
+    for ip in addresses {
+        black_box(databases.facts(*ip).location());
+        black_box(databases.ranges.iter().filter_map(|table| table.evidence(*ip)).count());
+    }
+    black_box(databases.autonomous_system(0));
+    Ok(databases.status())
+}

@@ -2,9 +2,9 @@
 
 use crate::error::Error;
 use std::{
-    env,
+    env, io,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command},
 };
 
 /// The checkout's root.
@@ -20,28 +20,45 @@ pub(crate) fn target() -> PathBuf {
 /// Runs a command with its output shown; a failure names the command.
 pub(crate) fn run(command: &mut Command) -> Result<(), Error> {
     let shown = shown(command);
-    let status = command.status().map_err(|source| Error::Start {
-        program: command.get_program().to_string_lossy().into_owned(),
-        source,
-        hint: "is it installed and on PATH?".to_owned(),
-    })?;
+    let status = command.status().map_err(|source| not_started(command, source))?;
     if status.success() { Ok(()) } else { Err(Error::Failed { command: shown, status: status.to_string() }) }
 }
 
 /// Runs a command and gives what it printed; a failure names the command.
 pub(crate) fn output(command: &mut Command) -> Result<String, Error> {
     let shown = shown(command);
-    let output = command.output().map_err(|source| Error::Start {
-        program: command.get_program().to_string_lossy().into_owned(),
-        source,
-        hint: "is it installed and on PATH?".to_owned(),
-    })?;
+    let output = command.output().map_err(|source| not_started(command, source))?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     } else {
         let why = String::from_utf8_lossy(&output.stderr);
         Err(Error::Failed { command: shown, status: format!("{}: {}", output.status, why.trim()) })
     }
+}
+
+/// Starts one of our own programs.
+pub(crate) fn start(command: &mut Command) -> Result<Child, Error> {
+    command.spawn().map_err(|source| Error::Start {
+        program: command.get_program().to_string_lossy().into_owned(),
+        source,
+        hint: "run `cargo xtask build`".to_owned(),
+    })
+}
+
+/// Asks a program to end (SIGTERM, so that it closes in order) and waits until it has.
+pub(crate) fn end(child: &mut Child, what: &str) {
+    let asked = Command::new("kill").arg(child.id().to_string()).status();
+    if asked.is_err() && child.kill().is_err() {
+        return;
+    }
+    if let Err(error) = child.wait() {
+        eprintln!("{what}: {error}");
+    }
+}
+
+fn not_started(command: &Command, source: io::Error) -> Error {
+    let program = command.get_program().to_string_lossy().into_owned();
+    Error::Start { program, source, hint: "is it installed and on PATH?".to_owned() }
 }
 
 fn shown(command: &Command) -> String {

@@ -1,6 +1,6 @@
 //! A server under measurement: started, asked for its processor time and memory by /proc, ended.
 
-use crate::error::Error;
+use crate::{error::Error, machine};
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -29,12 +29,7 @@ impl Server {
     pub(super) fn start(mut command: Command, reads_output: bool) -> Result<Self, Error> {
         command.stdin(Stdio::null()).stderr(Stdio::null());
         command.stdout(if reads_output { Stdio::piped() } else { Stdio::null() });
-        let child = command.spawn().map_err(|source| Error::Start {
-            program: command.get_program().to_string_lossy().into_owned(),
-            source,
-            hint: "run `cargo xtask build`".to_owned(),
-        })?;
-        Ok(Self { child })
+        Ok(Self { child: machine::start(&mut command)? })
     }
 
     /// The first line of its standard output.
@@ -86,13 +81,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
-        if asked.is_err() && self.child.kill().is_err() {
-            return;
-        }
-        if let Err(error) = self.child.wait() {
-            eprintln!("a server under measurement: {error}");
-        }
+        machine::end(&mut self.child, "a server under measurement");
     }
 }
 

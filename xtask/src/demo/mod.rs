@@ -121,11 +121,7 @@ struct Collector {
 
 impl Collector {
     fn start(config: &Path, public: SocketAddr) -> Result<Self, Error> {
-        let child = firmsight(config, &["serve"]).stdin(Stdio::null()).spawn().map_err(|source| Error::Start {
-            program: build::binary().display().to_string(),
-            source,
-            hint: "run `cargo xtask build`".to_owned(),
-        })?;
+        let child = machine::start(firmsight(config, &["serve"]).stdin(Stdio::null()))?;
         let mut collector = Self { child };
         let deadline = Instant::now() + Duration::from_secs(60);
         while Instant::now() < deadline {
@@ -147,14 +143,7 @@ impl Collector {
 
 impl Drop for Collector {
     fn drop(&mut self) {
-        // SIGTERM first, so that the store closes in order.
-        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
-        if asked.is_err() && self.child.kill().is_err() {
-            return;
-        }
-        if let Err(error) = self.child.wait() {
-            eprintln!("the collector: {error}");
-        }
+        machine::end(&mut self.child, "the collector");
     }
 }
 

@@ -8,7 +8,7 @@ use collector::{
     sealing::MasterKey,
     site::{ConsentMode, Site, SiteId},
     snapshot::Role,
-    store::{Settings, Store},
+    store::Store,
     time::{UnixMillis, UtcDay},
 };
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
@@ -60,17 +60,6 @@ impl Fixture {
     fn mirror(&self) -> std::path::PathBuf {
         self.folder.path().join("control.snapshot")
     }
-}
-
-fn unreachable_store() -> Store {
-    Store::connect(&Settings {
-        // Nothing listens on the discard port.
-        url: "http://127.0.0.1:9".into(),
-        user: String::new(),
-        password: String::new(),
-        database: "any".into(),
-        header: None,
-    })
 }
 
 #[tokio::test]
@@ -187,7 +176,7 @@ async fn a_start_without_clickhouse_serves_from_the_mirror() {
     control.create_key("reports", None, Role::Read, NOW).await.unwrap();
     assert_eq!(fs::metadata(fixture.mirror()).unwrap().permissions().mode() & 0o777, 0o600);
 
-    let away = Control::open(unreachable_store(), master_key(), fixture.mirror());
+    let away = Control::open(support::store_away(), master_key(), fixture.mirror());
     assert_eq!(*away.snapshot().load_full(), *control.snapshot().load_full());
     let error = away.refresh(NOW).await.unwrap_err();
     assert!(matches!(&error, ControlError::Store(error) if error.is_retryable()), "{error}");
@@ -202,7 +191,7 @@ async fn a_mirror_that_is_no_mirror_is_passed_over() {
         let folder = tempfile::tempdir().unwrap();
         let mirror = folder.path().join("control.snapshot");
         fs::write(&mirror, text).unwrap();
-        let control = Control::open(unreachable_store(), master_key(), mirror);
+        let control = Control::open(support::store_away(), master_key(), mirror);
         assert!(!control.snapshot().load().loaded, "{text:?}");
     }
 }
@@ -327,7 +316,7 @@ async fn another_master_keys_day_key_is_passed_over_and_never_readable() {
 #[tokio::test]
 async fn the_visitor_key_hangs_on_the_master_key_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let control = |key| Control::open(unreachable_store(), MasterKey::from_bytes(key), folder.path().join("mirror"));
+    let control = |key| Control::open(support::store_away(), MasterKey::from_bytes(key), folder.path().join("mirror"));
     assert_eq!(control([1; 32]).visitor_key(), control([1; 32]).visitor_key());
     assert_ne!(control([1; 32]).visitor_key(), control([2; 32]).visitor_key());
 }

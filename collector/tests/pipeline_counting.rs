@@ -573,14 +573,7 @@ async fn the_loop_empties_the_spool_once_clickhouse_is_there_and_every_event_is_
     let removed = pageview("removed", 9, 1, 77_778, START);
     beacons.extend([home, removed, beacons[0].clone()]);
 
-    let away = Store::connect(&collector::store::Settings {
-        url: "http://127.0.0.1:1".to_owned(),
-        user: String::new(),
-        password: String::new(),
-        database: "away".to_owned(),
-        header: None,
-    });
-    let world = world_on(away);
+    let world = world_on(support::store_away());
     let shutdown = CancellationToken::new();
     let (pipeline, for_loop, stop) = (Arc::clone(&world.pipeline), spool.clone(), shutdown.clone());
     let running = tokio::spawn(async move { pipeline.run(for_loop, stop).await });

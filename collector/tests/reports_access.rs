@@ -1,14 +1,16 @@
 //! The reports API's doors: keys, limits, methods, paths, and what needs no store.
 
 mod reports_support;
+mod support;
 
 use collector::{
     counters::{Counters, DropReason},
     reports::{Metric, MetricsSource, ReadinessCheck, Sample},
 };
 use http::{Method, StatusCode};
-use reports_support::{Api, COMPANY_ADDRESS, SHOP_TOKEN, TOKEN, assert_golden, store_away};
+use reports_support::{Api, COMPANY_ADDRESS, SHOP_TOKEN, TOKEN, assert_golden};
 use std::sync::Arc;
+use support::store_away;
 
 #[tokio::test]
 async fn every_form_of_a_key_opens_and_nothing_else_does() {

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a failure here is the test's finding")]
 
 mod reports_support;
+mod support;
 
-use reports_support::{Api, COMPANY_ADDRESS, TOKEN, store_away};
+use reports_support::{Api, COMPANY_ADDRESS, TOKEN};
 use std::sync::{Arc, Mutex};
+use support::store_away;
 
 #[tokio::test]
 async fn reads_of_company_data_are_audited_without_address_or_query() {

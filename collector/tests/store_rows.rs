@@ -175,15 +175,7 @@ async fn rows_of_another_table_are_refused_for_good() {
 #[tokio::test]
 async fn a_server_that_is_away_can_be_tried_again() {
     let store = support::store().await;
-    // Nothing listens on the discard port.
-    let settings = collector::store::Settings {
-        url: "http://127.0.0.1:9".into(),
-        user: String::new(),
-        password: String::new(),
-        database: "any".into(),
-        header: None,
-    };
-    store.reconnect(&settings);
+    store.reconnect(&support::settings_away());
     let error = store.insert_events("token", &[event(1)]).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
     assert!(error.to_string().contains("Connection refused"), "{error}");

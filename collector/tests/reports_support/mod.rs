@@ -97,17 +97,6 @@ impl Api {
     }
 }
 
-/// A store that nobody answers for.
-pub(crate) fn store_away() -> Store {
-    Store::connect(&collector::store::Settings {
-        url: "http://127.0.0.1:1".to_owned(),
-        user: String::new(),
-        password: String::new(),
-        database: "firmsight".to_owned(),
-        header: None,
-    })
-}
-
 pub(crate) fn site_id(id: &str) -> SiteId {
     id.parse().unwrap()
 }

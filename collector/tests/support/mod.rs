@@ -36,6 +36,22 @@ pub(crate) fn settings(server: &Server, database: &str) -> StoreSettings {
     }
 }
 
+/// A store that nobody answers for.
+pub(crate) fn store_away() -> Store {
+    Store::connect(&settings_away())
+}
+
+/// How to reach nobody: nothing listens on port 1.
+pub(crate) fn settings_away() -> StoreSettings {
+    StoreSettings {
+        url: "http://127.0.0.1:1".to_owned(),
+        user: String::new(),
+        password: String::new(),
+        database: "away".to_owned(),
+        header: None,
+    }
+}
+
 /// How to start a server of a test's own in this folder.
 pub(crate) fn server_settings(folder: &Path) -> Settings {
     Settings { program: env!("CARGO_BIN_EXE_firmsight").into(), ..Settings::new(folder, Engine::Library(library())) }

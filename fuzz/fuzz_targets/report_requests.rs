@@ -23,7 +23,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     if let Some(token) = fuzzing::presented_token(&headers) {
         assert!(!token.is_empty());
     }
-    fuzzing::lead_id(&String::from_utf8_lossy(next()));
+    assert_ne!(fuzzing::lead_id(&String::from_utf8_lossy(next())), Some(0), "no company was taken for one");
     let query = String::from_utf8_lossy(next());
     let Ok(read) = fuzzing::list_request(&query, zone) else { return };
     let ListRequest { from, until, offset, limit, link } = &read;

@@ -42,10 +42,85 @@ pub(crate) fn registrable_domain(name: &str) -> Option<String> {
     }
 }
 
+/// Legal forms that end a registered name, without dots, in lower case. Words that are names too (`company`) are left out.
+const LEGAL_FORMS: [&str; 32] = [
+    "ab",
+    "ag",
+    "aps",
+    "as",
+    "bhd",
+    "bv",
+    "corp",
+    "corporation",
+    "doo",
+    "gmbh",
+    "inc",
+    "incorporated",
+    "jsc",
+    "kft",
+    "kg",
+    "kk",
+    "limited",
+    "llc",
+    "llp",
+    "ltd",
+    "ltda",
+    "nv",
+    "oy",
+    "oyj",
+    "plc",
+    "pte",
+    "pty",
+    "pvt",
+    "sa",
+    "sas",
+    "spa",
+    "srl",
+];
+
+/// An organisation's name for people: without remarks in brackets behind it and without its legal form.
+#[must_use]
+pub(crate) fn display_name(registered: &str) -> String {
+    let mut name = registered.trim();
+    if name.ends_with(')')
+        && let Some((before, _)) = name.split_once(" (")
+    {
+        name = before.trim_end();
+    }
+    while let Some((before, last)) = name.rsplit_once(char::is_whitespace) {
+        let form: String = last.chars().filter(|letter| !matches!(letter, '.' | ',')).collect();
+        if !LEGAL_FORMS.contains(&form.to_lowercase().as_str()) {
+            break;
+        }
+        name = before.trim_end();
+    }
+    let name = name.trim_end_matches([',', ' ']);
+    if name.is_empty() { registered.trim().to_owned() } else { name.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn names_for_people_have_no_legal_form() {
+        for (registered, expected) in [
+            ("Apple Inc.", "Apple"),
+            ("Example, Inc.", "Example"),
+            ("Example Holding GmbH", "Example Holding"),
+            ("Example Pty. Ltd.", "Example"),
+            ("Example S.A.", "Example"),
+            ("Ford Motor Company", "Ford Motor Company"),
+            ("Google (Including Gmail and Google Workspace)", "Google"),
+            ("(Example)", "(Example)"),
+            ("AG", "AG"),
+            ("Beispiel", "Beispiel"),
+            ("", ""),
+        ] {
+            assert_eq!(display_name(registered), expected, "{registered}");
+        }
+    }
 
     #[test]
     fn registrable_domains_of_known_names() {

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Evidence, NetworkKind, Source,
     decision::{Candidate, Case, Scores},
-    names::registrable_domain,
+    names::{display_name, registrable_domain},
     rules::{OperatorRole, Rules},
 };
 use std::{
@@ -77,7 +77,7 @@ pub(crate) fn judge(system: System<'_>, map: &DomainMap, rules: &Rules) -> Opera
     let known = domain.as_deref().map(|domain| knowledge(domain, map, rules));
     let candidate = |name: &str, industry: Option<&str>, weight: f32| Candidate {
         id: Candidate::id(domain.as_deref(), name),
-        name: name.to_owned(),
+        name: display_name(name),
         industry: industry.map(str::to_owned),
         domain: domain.clone(),
         source: Source::Asn,

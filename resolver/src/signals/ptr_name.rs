@@ -16,7 +16,7 @@ use super::domain_map::{DomainKnowledge, DomainMap, is_organisation, knowledge};
 use crate::{
     CompanyId, Evidence, NetworkKind, Source,
     decision::{Candidate, Case},
-    names::registrable_domain,
+    names::{display_name, registrable_domain},
     rules::Rules,
 };
 use std::net::IpAddr;
@@ -133,7 +133,7 @@ fn candidate(domain: &str, known: &DomainKnowledge<'_>, weight: f32) -> Candidat
     Candidate {
         id: CompanyId::of_domain(domain),
         domain: Some(domain.to_owned()),
-        name: known.owner.map_or(domain, |owner| &owner.name).to_owned(),
+        name: known.owner.map_or_else(|| domain.to_owned(), |owner| display_name(&owner.name)),
         industry: known.owner.map(|owner| owner.owner_type.clone()),
         source: Source::Ptr,
         weight,

@@ -7,7 +7,7 @@
 //! decodes only those fields, borrowed from the mapped file. The first file that knows a fact wins, in the order given.
 
 use crate::{ResolverError, signals::operator_size::Footprint, verdict::Location};
-use maxminddb::{LookupResult, Mmap, Reader};
+use maxminddb::{LookupResult, MaxMindDbError, Mmap, Reader, WithinOptions};
 use serde::{Deserialize, Deserializer, de};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -201,7 +201,7 @@ impl Mmdb {
         if self.kind != DatabaseKind::Asn {
             return;
         }
-        let Ok(networks) = self.reader.networks(maxminddb::WithinOptions::default()) else { return };
+        let Ok(networks) = networks(&self.reader) else { return };
         // Few records are shared by many networks, so each is decoded once.
         let mut records: HashMap<usize, Option<(u32, &str)>> = HashMap::new();
         for found in networks.flatten() {
@@ -223,7 +223,7 @@ impl Mmdb {
         if self.kind != DatabaseKind::Asn {
             return;
         }
-        let Ok(networks) = self.reader.networks(maxminddb::WithinOptions::default()) else { return };
+        let Ok(networks) = networks(&self.reader) else { return };
         let mut seen = std::collections::HashSet::new();
         for found in networks.flatten() {
             if !found.offset().is_some_and(|offset| seen.insert(offset)) {
@@ -238,15 +238,41 @@ impl Mmdb {
     }
 }
 
+/// The networks of a file that have data, in bounded time.
+///
+/// In a sound tree every node has one parent, so that it has one leaf more than it has nodes, and the IPv4 part hangs in
+/// it at most four times. The branches of a damaged one may meet again: then a hundred nodes make 2¹⁰⁰ paths. The reader
+/// skips leaves without data and aliases of IPv4 inside its loop, where nothing could count them; so they are asked for
+/// and left out here.
+fn networks(
+    reader: &Reader<Mmap>,
+) -> Result<impl Iterator<Item = Result<LookupResult<'_, Mmap>, MaxMindDbError>>, MaxMindDbError> {
+    let options = WithinOptions::default().include_networks_without_data().include_aliased_networks();
+    let leaves = u64::from(reader.metadata().node_count) + 1;
+    let all = reader.networks(options)?.take(usize::try_from(4 * leaves).unwrap_or(usize::MAX));
+    Ok(all.filter(|found| found.as_ref().map_or(true, |found| found.has_data() && !is_alias(found))))
+}
+
+/// Whether a network repeats IPv4: mapped addresses, Teredo (RFC 4380), 6to4 (RFC 3056).
+fn is_alias(found: &LookupResult<'_, Mmap>) -> bool {
+    found.network().is_ok_and(|network| match network.ip() {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(ip) => {
+            let [first, second, ..] = ip.segments();
+            first == 0x2002 || (first == 0x2001 && second == 0) || ip.to_ipv4_mapped().is_some()
+        }
+    })
+}
+
 /// The field paths of a file's first records, two levels deep.
 struct Sample {
     paths: BTreeSet<String>,
 }
 
 impl Sample {
-    fn take(reader: &Reader<Mmap>) -> Result<Self, maxminddb::MaxMindDbError> {
+    fn take(reader: &Reader<Mmap>) -> Result<Self, MaxMindDbError> {
         let mut paths = BTreeSet::new();
-        for found in reader.networks(maxminddb::WithinOptions::default())?.take(SAMPLE) {
+        for found in networks(reader)?.take(SAMPLE) {
             // Values that JSON can't hold (128-bit numbers) leave a record out of the sample.
             let Ok(Some(serde_json::Value::Object(fields))) = found?.decode::<serde_json::Value>() else { continue };
             for (name, value) in fields {

@@ -83,8 +83,15 @@ mod mmdb {
 
     /// A file that says `record` of every address of an IP version.
     pub(crate) fn file(record: &Value, ip_version: u16) -> Vec<u8> {
-        // One node of two 24-bit records, both pointing at the first byte of the data section.
-        let mut bytes = vec![0, 0, 17, 0, 0, 17];
+        // One node, both of whose records point at the first byte of the data section.
+        file_with_tree(&[[17, 17]], record, ip_version)
+    }
+
+    /// A file with this search tree, of fewer than 65,536 nodes.
+    pub(crate) fn file_with_tree(nodes: &[[u16; 2]], record: &Value, ip_version: u16) -> Vec<u8> {
+        // Records have 24 bits.
+        let mut bytes: Vec<u8> =
+            nodes.iter().flatten().flat_map(|record| [&[0][..], &record.to_be_bytes()].concat()).collect();
         bytes.extend([0; 16]);
         value(record, &mut bytes);
         bytes.extend(b"\xab\xcd\xefMaxMind.com");
@@ -101,8 +108,8 @@ mod mmdb {
         }
         // The one small number of 32 bits.
         value(&Value::String("node_count".to_owned()), &mut bytes);
-        control(6, 1, &mut bytes);
-        bytes.push(1);
+        control(6, 4, &mut bytes);
+        bytes.extend(u32::try_from(nodes.len()).unwrap().to_be_bytes());
         bytes
     }
 }
@@ -370,6 +377,22 @@ fn unusable_files_are_refused_with_a_sentence() {
     let missing = Databases::open(&[folder.path().join("none.mmdb")]).unwrap_err();
     assert!(matches!(missing, ResolverError::Missing { .. }), "{missing}");
     assert!(matches!(Databases::open(&[folder.path().to_owned()]), Err(ResolverError::Read { .. })));
+}
+
+#[test]
+fn a_tree_whose_branches_meet_again_is_walked_in_bounded_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = || Settings { dns: false, ..Settings::default() };
+    let record = serde_json::json!({"asn": "AS64500", "as_name": "Acme"});
+    // 100 nodes, each with the next one on both sides: 2¹⁰⁰ paths, all to the same end.
+    let tree = |end: u16| (1..100).map(|next| [next, next]).chain([[end, end]]).collect::<Vec<_>>();
+    let (nothing, data) = (100, 100 + 16);
+    let path = write(folder.path(), "nothing.mmdb", &mmdb::file_with_tree(&tree(nothing), &record, 6));
+    assert!(Databases::open(&[path]).unwrap_err().to_string().contains("fields seen: none"));
+    let path = write(folder.path(), "data.mmdb", &mmdb::file_with_tree(&tree(data), &record, 6));
+    let resolver = Resolver::new(Databases::open(&[path]).unwrap(), settings()).unwrap();
+    assert_eq!(resolver.judge_asn(64500).asn.unwrap().name, "Acme");
+    assert_eq!(resolver.judge_asn(64501).asn, None);
 }
 
 #[test]

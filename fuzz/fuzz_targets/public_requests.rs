@@ -10,10 +10,14 @@ mod public_support;
 use bytes::Bytes;
 use collector::ingest::Peer;
 use firmsight_fuzz::choice;
-use futures_util::FutureExt;
 use http::{HeaderValue, Request, header};
 use http_body_util::Full;
 use public_support::{COMPANY, Setup};
+use tokio::runtime::{Builder, Runtime};
+
+thread_local! {
+    static RUNTIME: Runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+}
 
 const KINDS: &[(&str, &str)] =
     &[("GET", "/lfa.gif"), ("POST", "/lfa"), ("POST", "/lfa/privacy"), ("GET", "/lfa/privacy"), ("GET", "/lfa.js")];
@@ -35,7 +39,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     // An address that hyper would refuse never reaches the service.
     let Ok(request) = request.body(Full::new(Bytes::copy_from_slice(next()))) else { return };
     let setup = Setup::new();
-    let answer = setup.send(request).now_or_never().expect("a body that is there needs no waiting");
+    let answer = RUNTIME.with(|runtime| runtime.block_on(setup.send(request)));
     assert!(!answer.status.is_server_error() || answer.status == 503, "{}", answer.status);
     setup.balance();
 });

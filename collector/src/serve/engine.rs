@@ -158,6 +158,7 @@ impl OwnEngine {
 
     /// Stops what was started.
     pub(crate) async fn close(self) {
+        self.engine.store.hang_up();
         stop_server(self.server).await;
     }
 }

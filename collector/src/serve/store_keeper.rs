@@ -143,6 +143,7 @@ impl StoreKeeper {
                     let since = Instant::now();
                     let exit = tokio::select! {
                         () = stop.cancelled() => {
+                            self.store.hang_up();
                             server.stop().await;
                             return Ok(());
                         }

@@ -58,6 +58,12 @@ impl Store {
         self.client.store(Arc::new(client(settings)));
     }
 
+    /// Closes idle connections, in this handle and its clones: a server that is told to stop waits seconds for them.
+    /// Later calls fail until [`Self::reconnect`].
+    pub fn hang_up(&self) {
+        self.client.store(Arc::new(Client::default()));
+    }
+
     /// The client, for queries. Run them through [`Store::in_time`], and take a new one for each.
     #[must_use]
     pub fn client(&self) -> Client {

@@ -131,7 +131,7 @@ fn collector(config: &Path, what: &'static str, url: Option<&str>, arguments: &A
     server.wait_until_ready("http://127.0.0.1:18080/healthz")?;
     // Idle for a moment, so that memory before the load is memory at rest.
     std::thread::park_timeout(Duration::from_secs(5));
-    let store = server.child_named("firmsight");
+    let store = server.child();
     if let Some(pid) = store {
         eprintln!(
             "idle: collector {} MB anonymous, ClickHouse {} MB RSS",

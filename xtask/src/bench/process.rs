@@ -66,15 +66,14 @@ impl Server {
         status_kilobytes(self.child.id(), "RssAnon:")
     }
 
-    /// The child process of this server whose command begins with `name`.
-    pub(super) fn child_named(&self, name: &str) -> Option<u32> {
+    /// The first child process of this server: the embedded ClickHouse, whatever it calls its main thread.
+    pub(super) fn child(&self) -> Option<u32> {
         let own = self.child.id();
         fs::read_dir("/proc").ok()?.filter_map(Result::ok).find_map(|entry| {
             let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
             let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            let (head, rest) = text.rsplit_once(')')?;
-            let parent: u32 = rest.split_whitespace().nth(1)?.parse().ok()?;
-            (parent == own && head.split_once('(')?.1.starts_with(name)).then_some(pid)
+            let parent: u32 = text.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
+            (parent == own).then_some(pid)
         })
     }
 }

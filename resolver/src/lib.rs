@@ -56,6 +56,7 @@ pub mod fuzzing;
 mod mmdb;
 mod names;
 mod output;
+mod profiles;
 mod resolver;
 mod rules;
 mod signals;
@@ -67,5 +68,9 @@ pub use dns::DnsStatistics;
 pub use error::ResolverError;
 pub use mmdb::DatabaseKind;
 pub use output::{explain, to_json};
+pub use profiles::{
+    Address, Employees, Links, Parent, Profile, ProfileFileWriter, ProfileLookup, ProfileSource, Profiles,
+    ProfilesStatus, Revenue, SourceStatus,
+};
 pub use resolver::{DoorVerdict, Resolver, Settings};
 pub use verdict::{Asn, Company, CompanyId, Confidence, Evidence, Location, NameAnswer, NetworkKind, Source, Verdict};

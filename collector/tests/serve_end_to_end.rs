@@ -4,20 +4,14 @@
 mod binary;
 mod support;
 
-use binary::{APPLE, Firmsight, Running, pageview, post_beacon, request, wait_for};
-use clickhouse_embedded::start;
-use collector::{reports::Metric, store::Store};
-use rustix::process::Signal;
-use std::{
-    collections::HashSet,
-    io::{BufRead, BufReader, Read},
-    net::{SocketAddr, TcpStream},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use binary::{
+    APPLE, Firmsight, Running,
+    load::{Senders, assert_stored_once},
+    pageview, post_beacon, request, wait_for,
 };
+use collector::reports::Metric;
+use rustix::process::Signal;
+use std::{collections::HashSet, io::Read, net::TcpStream};
 use uuid::Uuid;
 
 const CLIENT: &str = "LF1.1.0123456789abcdef.1700000000000";
@@ -162,111 +156,27 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
     }
 }
 
-/// Sends beacons one after the other on one connection until told to stop or cut off; gives the ids of
-/// the events that were acknowledged.
-fn sender(public: SocketAddr, round: usize, number: usize, stop: &AtomicBool, acknowledged: &Mutex<HashSet<Uuid>>) {
-    let client = format!("LF1.1.{:016x}.1700000000000", round * 100 + number + 1);
-    let Ok(mut stream) = TcpStream::connect(public) else { return };
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let headers = [("X-Forwarded-For", APPLE), ("User-Agent", binary::BROWSER), ("Content-Type", "text/plain")];
-    for page in 0.. {
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
-        let id = Uuid::new_v4();
-        let body = pageview("shop", id, &client, &format!("https://shop.example/{round}/{number}/{page}"));
-        if binary::send(&mut stream, "POST", "/lfa", &headers, body.as_bytes(), false).is_err() {
-            return;
-        }
-        match read_answer(&mut reader) {
-            Some(204) => {
-                acknowledged.lock().unwrap().insert(id);
-            }
-            Some(_) => {}
-            None => return,
-        }
-    }
-}
-
-fn read_answer(reader: &mut BufReader<TcpStream>) -> Option<u16> {
-    let mut status = None;
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        let line = line.trim().to_ascii_lowercase();
-        if status.is_none() {
-            status = line.split(' ').nth(1)?.parse().ok();
-        } else if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        } else if line.is_empty() {
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body).ok()?;
-            return status;
-        }
-    }
-}
-
-/// A stopped server's tables hold each acknowledged event once, and as many pageviews in visits and company days as
-/// events. Gives all events that are stored: one may be stored and not acknowledged when a kill cut the answer off.
-fn assert_stored_once(firmsight: &Firmsight, acknowledged: &HashSet<Uuid>) -> HashSet<Uuid> {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (stored, visit_pageviews, day_pageviews) = runtime.block_on(async {
-        let clickhouse = start(support::server_settings(&firmsight.data_dir().join("clickhouse"))).await.unwrap();
-        let store = Store::connect(&support::settings(&clickhouse, "firmsight"));
-        let ids: Vec<String> =
-            store.client().query_raw("SELECT toString(event_id) FROM events FINAL").fetch_all().await.unwrap();
-        let visits: u64 =
-            store.client().query_raw("SELECT sum(pageviews) FROM visits FINAL").fetch_one().await.unwrap();
-        let days: u64 =
-            store.client().query_raw("SELECT sum(pageviews) FROM company_days FINAL").fetch_one().await.unwrap();
-        clickhouse.stop().await;
-        (ids, visits, days)
-    });
-    let distinct: HashSet<Uuid> = stored.iter().map(|id| id.parse().unwrap()).collect();
-    assert_eq!(distinct.len(), stored.len(), "no event is stored twice");
-    let lost = acknowledged.difference(&distinct).count();
-    assert_eq!(lost, 0, "of {} acknowledged events", acknowledged.len());
-    assert_eq!(visit_pageviews, stored.len() as u64, "visits count each stored pageview once");
-    assert_eq!(day_pageviews, stored.len() as u64, "company days count each stored pageview once");
-    distinct
-}
-
 /// Ten kills; a hundred in the long run, which sets `FIRMSIGHT_LONG_TESTS`.
 #[test]
 fn kills_under_load_lose_and_double_no_acknowledged_event() {
     let rounds = if std::env::var_os("FIRMSIGHT_LONG_TESTS").is_some() { 100 } else { 10 };
     let firmsight = Firmsight::new();
     add_site(&firmsight);
-    let acknowledged = Arc::new(Mutex::new(HashSet::new()));
+    let mut acknowledged = HashSet::new();
     for round in 0..rounds {
         let server = firmsight.serve();
-        let stop = Arc::new(AtomicBool::new(false));
-        let before = acknowledged.lock().unwrap().len();
-        let public = server.public;
-        let senders: Vec<_> = (0..4)
-            .map(|number| {
-                let (stop, acknowledged) = (Arc::clone(&stop), Arc::clone(&acknowledged));
-                std::thread::spawn(move || sender(public, round, number, &stop, &acknowledged))
-            })
-            .collect();
+        let senders = Senders::start(server.public, round, 4);
         // Each round is cut at another place of the pipeline's work.
-        wait_for("enough is acknowledged", || acknowledged.lock().unwrap().len() >= before + 40 + 60 * (round % 10));
+        senders.wait_until_acknowledged(40 + 60 * (round % 10));
         server.kill();
-        stop.store(true, Ordering::Relaxed);
-        for sender in senders {
-            sender.join().unwrap();
-        }
+        acknowledged.extend(senders.stop());
     }
     let server = firmsight.serve();
     wait_until_the_store_answers(&firmsight);
     server.wait_until_nothing_is_in_flight();
     server.terminate();
 
-    assert_stored_once(&firmsight, &acknowledged.lock().unwrap());
+    assert_stored_once(&firmsight, &acknowledged);
 }
 
 #[test]
@@ -275,17 +185,10 @@ fn sigterm_stores_everything_that_was_acknowledged_before_the_process_ends() {
     add_site(&firmsight);
     let server = firmsight.serve();
     wait_until_the_store_answers(&firmsight);
-    let acknowledged = Arc::new(Mutex::new(HashSet::new()));
-    let stop = Arc::new(AtomicBool::new(false));
-    let public = server.public;
-    let thread = std::thread::spawn({
-        let (stop, acknowledged) = (Arc::clone(&stop), Arc::clone(&acknowledged));
-        move || sender(public, 0, 0, &stop, &acknowledged)
-    });
-    wait_for("some are acknowledged", || acknowledged.lock().unwrap().len() >= 50);
+    let senders = Senders::start(server.public, 0, 1);
+    senders.wait_until_acknowledged(50);
     server.terminate();
-    stop.store(true, Ordering::Relaxed);
-    thread.join().unwrap();
+    senders.stop();
 
     let server = firmsight.serve();
     assert_eq!(server.metric("firmsight_events_recovered_total"), 0, "nothing waited in the spool");
@@ -326,31 +229,19 @@ fn a_clickhouse_that_is_killed_under_load_comes_back_and_every_acknowledged_even
     add_site(&firmsight);
     let server = firmsight.serve();
     wait_until_the_store_answers(&firmsight);
-    let acknowledged = Arc::new(Mutex::new(HashSet::new()));
-    let stop = Arc::new(AtomicBool::new(false));
-    let public = server.public;
-    let senders: Vec<_> = (0..2)
-        .map(|number| {
-            let (stop, acknowledged) = (Arc::clone(&stop), Arc::clone(&acknowledged));
-            std::thread::spawn(move || sender(public, 0, number, &stop, &acknowledged))
-        })
-        .collect();
+    let senders = Senders::start(server.public, 0, 2);
     for _ in 0..3 {
         let stored = server.metric("firmsight_events_stored_total");
         wait_for("more is stored", || server.metric("firmsight_events_stored_total") > stored);
         wait_for("there is a ClickHouse to kill", || server.signal_clickhouse(Signal::KILL));
         // What comes while it is away is accepted.
-        let before = acknowledged.lock().unwrap().len();
-        wait_for("more is acknowledged", || acknowledged.lock().unwrap().len() >= before + 20);
+        senders.wait_until_acknowledged(senders.acknowledged() + 20);
     }
-    stop.store(true, Ordering::Relaxed);
-    for sender in senders {
-        sender.join().unwrap();
-    }
+    let acknowledged = senders.stop();
     server.wait_until_nothing_is_in_flight();
     assert!(server.log().contains("starting it again"), "{}", server.log());
     server.terminate();
-    assert_stored_once(&firmsight, &acknowledged.lock().unwrap());
+    assert_stored_once(&firmsight, &acknowledged);
 }
 
 #[test]

@@ -5,12 +5,15 @@
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::HashMap,
+    ffi::OsString,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
+
+pub(crate) mod load;
 
 /// Longest wait for anything; a test that needs it all has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -19,6 +22,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 pub(crate) struct Firmsight {
     folder: tempfile::TempDir,
     settings: HashMap<String, String>,
+    /// Set for the server alone, not for other commands.
+    server_environment: HashMap<String, OsString>,
 }
 
 /// What set-up puts on the machine, or a clear word about what is missing.
@@ -40,7 +45,7 @@ impl Firmsight {
     pub(crate) fn new() -> Self {
         require_set_up();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut this = Self { folder, settings: HashMap::new() };
+        let mut this = Self { folder, settings: HashMap::new(), server_environment: HashMap::new() };
         let data_dir = this.data_dir().display().to_string();
         for (key, value) in [
             ("DATA_DIR", data_dir.as_str()),
@@ -68,6 +73,11 @@ impl Firmsight {
     /// Sets `FIRMSIGHT_{key}`.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
         self.settings.insert(format!("FIRMSIGHT_{key}"), value.to_owned());
+    }
+
+    /// Sets a variable of the server's process.
+    pub(crate) fn set_server_environment(&mut self, name: &str, value: impl Into<OsString>) {
+        self.server_environment.insert(name.to_owned(), value.into());
     }
 
     fn program(&self) -> Command {
@@ -124,6 +134,7 @@ impl Firmsight {
         let log_file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
         let mut child = self
             .program()
+            .envs(&self.server_environment)
             .arg("serve")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -190,15 +201,34 @@ impl Running {
 
     /// Signals the embedded ClickHouse alone; false when there is none just now.
     pub(crate) fn signal_clickhouse(&self, signal: Signal) -> bool {
+        self.children().into_iter().filter_map(|child| kill_process(child, signal).ok()).count() > 0
+    }
+
+    fn children(&self) -> Vec<Pid> {
         // Threads start children: each has a list of its own.
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the server still runs");
         let lists = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());
-        let children: Vec<i32> = lists
+        lists
             .flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-            .filter_map(|child| child.parse().ok())
-            .collect();
-        let send = |child: &i32| kill_process(Pid::from_raw(*child)?, signal).ok();
-        children.iter().filter_map(send).count() > 0
+            .filter_map(|child| Pid::from_raw(child.parse().ok()?))
+            .collect()
+    }
+
+    /// `kill -9` of the server and its ClickHouse at the same moment, as far as they can tell.
+    pub(crate) fn kill_with_clickhouse(self) {
+        let server = Pid::from_raw(i32::try_from(self.pid()).expect("a process id")).expect("a process id");
+        // Stopped first: it would see its ClickHouse go, which would see its parent go.
+        kill_process(server, Signal::STOP).expect("the server still runs");
+        let children = self.children();
+        for child in &children {
+            kill_process(*child, Signal::KILL).expect("a child that nobody waited for");
+        }
+        self.kill();
+        // One that is dead and that nobody waits for has no command line.
+        let is_gone = |child: &Pid| {
+            std::fs::read(format!("/proc/{}/cmdline", child.as_raw_nonzero())).unwrap_or_default().is_empty()
+        };
+        wait_for("ClickHouse is gone", || children.iter().all(is_gone));
     }
 
     pub(crate) fn signal_to_terminate(&self) {

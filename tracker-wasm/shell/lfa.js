@@ -3,7 +3,7 @@
 // core; ../src/lib.rs describes the texts between the two.
 //
 // The collector replaces the string at the end by {endpoint, sites: {ID: {consent, identify}}} when it serves this
-// file; "%CORE%" is replaced by `cargo xtask tracker`.
+// file; "%CORE%" and "%MANAGERS%" are replaced by `cargo xtask tracker`.
 ((served) => {
   const page = window;
   const before = page.lfa || {};
@@ -28,7 +28,8 @@
       ? current
       : [...document.scripts].find((other) => other.src && (other.dataset.site || /[?&]site=|\/lfa\.js/.test(other.src)));
   if (!script) return;
-  const tag = script.dataset;
+  // Attributes of the tag; what `lfa('init', …)` is given goes by the same names and comes on top.
+  const options = { ...script.dataset };
   const source = new URL(script.src);
 
   const FIELD = "\x1f";
@@ -37,6 +38,7 @@
   const clean = (value) => (value == null ? "" : String(value).replace(/[\0-\x1f\x7f-\x9f]/g, " "));
 
   let core;
+  let watching;
   let endpoint;
   let state = "";
 
@@ -49,22 +51,35 @@
     },
     () => location.href,
     () => [document.referrer, document.title, document.hidden ? "" : 1].map(clean).join(PART),
-    (domains) =>
-      domains.split(" ").find((domain) => {
-        const probe = "_lfa_test_cookie_stored=1;path=/;samesite=lax;domain=" + domain;
-        document.cookie = probe;
-        const stored = /_lfa_test_cookie_stored/.test(document.cookie);
-        document.cookie = probe + ";max-age=0";
-        return stored;
-      }),
   ];
+
+  // Browsers refuse a cookie for a public suffix, so which domain is the widest can only be tried.
+  let widest;
+  const domains = () => {
+    const labels = location.hostname.split(".");
+    return labels.slice(1).map((_, shorter) => ";domain=" + labels.slice(-2 - shorter).join("."));
+  };
+  const assign = (cookie, domain) =>
+    (document.cookie = cookie + ";path=/;samesite=lax" + (location.protocol == "https:" ? ";secure" : "") + domain);
+  const takesCookies = (domain) => {
+    const probe = "_lfa_test_cookie_stored=1";
+    assign(probe, domain);
+    const stored = document.cookie.includes(probe);
+    assign(probe + ";max-age=0", domain);
+    return stored;
+  };
+
+  // A part of the tracker that only some pages need; without it, the rest works.
+  const part = (name, ...given) =>
+    import(stem + name + ".js").then((module) => module.default(...given)).catch(() => {});
 
   const send = (body, credentials) =>
     fetch(endpoint, { method: "POST", body, keepalive: true, mode: "no-cors", credentials }).catch(() => {});
 
   // By the letters of effects.rs.
   const effects = {
-    c: (cookie) => (document.cookie = cookie),
+    c: (cookie) => assign(cookie, (widest = widest || domains().find(takesCookies) || "")),
+    r: (name) => ["", ...domains()].map((domain) => assign(name + "=;max-age=0", domain)),
     e: (days) =>
       days
         ? localStorage.setItem("_lfa_expiry", new Date(Date.now() + days * DAY).toISOString())
@@ -72,6 +87,7 @@
     b: (body) => quietly(() => navigator.sendBeacon(endpoint, body)) || send(body, "include"),
     a: (body) => send(body, "omit"),
     t: (delay) => setTimeout(tell, delay, "flush"),
+    w: () => (watching = watching || part("page", { tell, effects, options })).then((arrived) => arrived && arrived()),
   };
 
   const encoder = new TextEncoder();
@@ -96,38 +112,52 @@
           for (const answer of answers) quietly(() => effects[answer[0]](answer.slice(1)));
           return;
         }
-        const which = answers[0][0];
-        const value = quietly(() => readings[which](answers[0].slice(1)));
+        const which = answers[0];
+        const value = quietly(readings[which]);
         taken[which] = "=" + (value == null ? "" : value);
       }
     });
 
-  const start = (options) => {
-    const site = options.site || tag.site || source.searchParams.get("site");
+  const start = (given) => {
+    Object.assign(options, given);
+    const site = options.site || source.searchParams.get("site");
     if (!site) return;
     const rules = (served.sites || {})[site] || {};
-    const path = options.endpoint || tag.endpoint || served.endpoint || "/lfa";
-    endpoint = endpoint || new URL(path, source).href;
+    endpoint = endpoint || new URL(options.endpoint || served.endpoint || "/lfa", source).href;
     tell(
       "start",
       site,
       rules.consent,
-      tag.consent || options.consent,
+      options.consent,
       +!!navigator.globalPrivacyControl,
       +!!rules.identify,
-      +("consentRemember" in tag || !!options.remember),
+      +((options.consentRemember ?? false) !== false),
     );
   };
 
   const calls = {
     init: start,
-    consent: (choice, by) => tell("consent", choice, by),
+    consent: (choice, by) => tell("consent", choice, by ? 1 : 0),
     pageview: (seen = {}) => tell("pageview", seen.url, seen.title),
     event: (name, props) => tell("event", name, JSON.stringify(props)),
     identify: ({ email, first_name, last_name }) => tell("identify", JSON.stringify({ email, first_name, last_name })),
     forget: () => tell("forget"),
   };
   const perform = ([name, ...given]) => quietly(() => calls[name](...given));
+
+  // Consent managers give themselves away by a global of theirs; its adapter is fetched and tells what it knows. Until
+  // then the manager counts as undecided. They may arrive late, so the looks get rarer but don't end for days.
+  const managers = "%MANAGERS%".split(" ");
+  const look = (delay) => {
+    managers.forEach((manager, position) => {
+      if (!manager || !page[manager]) return;
+      managers[position] = "";
+      const say = (choice) => tell("consent", choice, position + 2);
+      say("unknown");
+      part(manager, say, options.consentPurpose, page[manager]);
+    });
+    if (delay < DAY) setTimeout(look, delay, delay * 2);
+  };
 
   const begin = () => {
     // What the person chose already comes first, so that nothing is sent that the choice forbids.
@@ -137,6 +167,8 @@
       if (!first) start({});
       waiting.filter(([name]) => (first ? name == first : name != "consent" && name != "init")).forEach(perform);
     }
+
+    if (options.consentManager != "none") look(250);
 
     // Calls of one task are one navigation: routers replace and push in one go, and set the title after that.
     let navigated;

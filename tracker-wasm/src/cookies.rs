@@ -64,28 +64,13 @@ pub(crate) fn mint(random: &[u8], now: &[u8]) -> &'static [u8] {
     id.leak()
 }
 
-/// The text that stores a cookie when it is assigned to `document.cookie`; zero seconds remove it. An empty domain
-/// makes a cookie of this host alone.
-pub(crate) fn push_assignment(
-    out: &mut Vec<u8>,
-    name: &[u8],
-    value: &[u8],
-    seconds: u32,
-    domain: &[u8],
-    address: &[u8],
-) {
+/// What stores a cookie, but for its domain and `secure`, which the shell adds.
+pub(crate) fn push_assignment(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     push(out, name);
     push(out, b"=");
     push(out, value);
-    push(out, b";path=/;samesite=lax;max-age=");
-    push_number(out, seconds);
-    if !domain.is_empty() {
-        push(out, b";domain=");
-        push(out, domain);
-    }
-    if address.starts_with(b"https") {
-        push(out, b";secure");
-    }
+    push(out, b";max-age=");
+    push_number(out, LIFE_SECONDS);
 }
 
 #[cfg(test)]
@@ -129,14 +114,9 @@ mod tests {
     }
 
     #[test]
-    fn cookie_attributes() {
-        for (domain, address, expected) in [
-            ("example.com", "https://example.com/", "_lfa=x;path=/;samesite=lax;max-age=9;domain=example.com;secure"),
-            ("", "http://localhost/", "_lfa=x;path=/;samesite=lax;max-age=9"),
-        ] {
-            let mut out = vec![];
-            push_assignment(&mut out, CLIENT, b"x", 9, domain.as_bytes(), address.as_bytes());
-            assert_eq!(out, expected.as_bytes());
-        }
+    fn a_cookie_is_stored_with_its_life() {
+        let mut out = vec![];
+        push_assignment(&mut out, CONSENT, b"true");
+        assert_eq!(out, b"_lfa_consent=true;max-age=63072000");
     }
 }

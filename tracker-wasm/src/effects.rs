@@ -3,8 +3,10 @@
 use crate::{FIELD, bytes::push_byte, bytes::push_number};
 use alloc::vec::Vec;
 
-/// Assign the rest to `document.cookie`.
+/// Store the rest, a cookie's name, value and life, for the widest domain that takes cookies.
 pub const COOKIE: u8 = b'c';
+/// Remove the cookie of this name from every domain that it may have been stored for.
+pub const REMOVAL: u8 = b'r';
 /// Store the day that is so many days ahead as `_lfa_expiry` in the local storage; an empty rest removes it.
 pub const EXPIRY: u8 = b'e';
 /// Send the rest to the collector; the browser may attach the collector's cookies.
@@ -13,6 +15,9 @@ pub const BEACON: u8 = b'b';
 pub const ANONYMOUS_BEACON: u8 = b'a';
 /// Call with the event `flush` after so many milliseconds.
 pub const TIMER: u8 = b't';
+/// A pageview has begun: fetch the part that watches the page, if it isn't here yet, and tell it.
+pub const WATCH: u8 = b'w';
+
 /// Collects effects in their wire form.
 #[derive(Default)]
 pub(crate) struct Effects {

@@ -3,7 +3,6 @@
 use crate::{
     PART,
     bytes::{Fields, number},
-    page,
 };
 
 /// Something of the page that may be read only with leave. When a step returns it as an error, it waits for it: the
@@ -18,15 +17,13 @@ pub enum Reading {
     Address = 2,
     /// Referrer, title, and `1` when the page is visible.
     Page = 3,
-    /// The first domain of a list, which comes with the request, that a cookie can be set for; empty when none can.
-    Domain = 4,
 }
 
 /// Where a call's fields are: what happened, the clock, the randomness, then readings, then arguments.
 const NOW: usize = 1;
 const RANDOMNESS: usize = 2;
 const READINGS: usize = 3;
-const ARGUMENTS: usize = READINGS + Reading::Domain as usize + 1;
+const ARGUMENTS: usize = READINGS + Reading::Page as usize + 1;
 const FIELDS: usize = ARGUMENTS + 6;
 
 /// One call: what happened, and its surroundings. The fields are kept in one array, since size is what counts here.
@@ -98,18 +95,5 @@ impl<'a> Environment<'a> {
     pub(crate) fn page(&self) -> Result<PageReading<'a>, Reading> {
         let mut parts = Fields::new(self.reading(Reading::Page)?, PART);
         Ok(PageReading { referrer: parts.field(), title: parts.field(), visible: !parts.field().is_empty() })
-    }
-
-    /// The widest domain that cookies can be set for, of those that the page's host belongs to.
-    pub(crate) fn domain(&self) -> Result<&'a [u8], Reading> {
-        if page::domains(self.address()?).is_empty() { Ok(b"") } else { self.reading(Reading::Domain) }
-    }
-
-    /// What the shell must know to take the reading.
-    pub(crate) fn detail(&self, reading: Reading) -> &'a [u8] {
-        match (reading, self.address()) {
-            (Reading::Domain, Ok(address)) => page::domains(address),
-            _ => b"",
-        }
     }
 }

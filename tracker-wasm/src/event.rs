@@ -27,12 +27,12 @@ pub(crate) fn id(random: &[u8]) -> &'static [u8] {
 pub(crate) struct Event(Vec<u8>);
 
 impl Event {
-    pub(crate) fn new(id: &[u8], at: &[u8], kind: &str, url: &[u8]) -> Self {
+    pub(crate) fn new(id: &[u8], at: &[u8], kind: &[u8], url: &[u8]) -> Self {
         let mut event = Self(Vec::new());
         push(&mut event.0, b"{\"id\":");
         push_json(&mut event.0, id);
         event.json(b"at", at);
-        event.text(b"type", kind.as_bytes());
+        event.text(b"type", kind);
         event.text(b"url", url);
         event
     }

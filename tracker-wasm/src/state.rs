@@ -19,8 +19,6 @@ pub(crate) enum Text {
     Site,
     /// The client id, once it may be read.
     Client,
-    /// The domain that cookies are stored for, once that was tried; empty for this host alone.
-    Domain,
     /// When the page that waits for consent was opened, Unix milliseconds.
     Opened,
     /// The id of the running pageview; empty when there is none.
@@ -42,6 +40,8 @@ pub(crate) enum Number {
     VisibleMs,
     /// What of it the collector knows.
     ReportedMs,
+    /// How far down the page was seen, in percent of its height.
+    Scroll,
     /// See [`State::mode`].
     Mode,
     /// See [`State::choice`].
@@ -50,12 +50,16 @@ pub(crate) enum Number {
     Objects,
     /// 1: the site's owner allows `identify`.
     Identify,
-    /// 1: `Domain` was tried.
-    Tried,
+    /// Who says yes: a bit for each source of consent; the page itself is the lowest.
+    Granting,
+    /// Who says no.
+    Denying,
+    /// Who has not said anything yet, but will.
+    Undecided,
 }
 
 const TEXTS: usize = Text::Queue as usize + 1;
-const NUMBERS: usize = Number::Tried as usize + 1;
+const NUMBERS: usize = Number::Undecided as usize + 1;
 
 pub(crate) struct State<'a> {
     texts: [&'a [u8]; TEXTS],

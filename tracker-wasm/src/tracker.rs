@@ -10,9 +10,9 @@ use crate::{
     event::{self, Event},
     page,
     state::{
-        Number::{self, Identify, Objects, Queued, ReportedMs, Tried, VisibleMs},
+        Number::{self, Denying, Granting, Identify, Objects, Queued, ReportedMs, Scroll, Undecided, VisibleMs},
         State,
-        Text::{Client, Domain, Opened, Page, Queue, Site, Url, VisibleSince},
+        Text::{Client, Opened, Page, Queue, Site, Url, VisibleSince},
     },
 };
 use alloc::vec::Vec;
@@ -24,7 +24,14 @@ const GATHER_MS: u32 = 1000;
 const ENVELOPE_BYTES: usize = 512;
 
 /// What happens on a page, by its position; the shell uses the words.
-const HAPPENINGS: &[u8] = b"start consent forget pageview navigate restored visible hidden flush event identify";
+const HAPPENINGS: &[u8] =
+    b"start consent forget pageview navigate restored visible hidden flush event identify seen scroll";
+/// What a source of consent says, by its position.
+const SAID: &[u8] = b"granted denied unknown absent";
+/// The last of these: a manager is here, but has no say.
+const ABSENT: u32 = 3;
+/// What the watching part of the page reports, by the names of the wire format.
+const SEEN: &[u8] = b"outbound download form";
 
 /// The whole tracker; see the crate's documentation for the form of input and output.
 ///
@@ -46,7 +53,6 @@ pub fn run(input: &[u8]) -> Vec<u8> {
         Err(need) => {
             push_byte(&mut out, FIELD);
             push_number(&mut out, need as u32);
-            push(&mut out, tracker.environment.detail(need));
         }
     }
     out
@@ -66,11 +72,7 @@ impl<'a> Tracker<'a> {
         let (first, second) = (self.environment.argument::<0>(), self.environment.argument::<1>());
         match position(HAPPENINGS, self.environment.happened()) {
             0 if self.state[Site].is_empty() => return self.start(),
-            1 => match position(b"granted denied", first) {
-                0 => return self.granted(),
-                1 => return self.denied(position(b"manager", second) != 0),
-                _ => {}
-            },
+            1 => return self.told(first, second),
             2 => return self.forget(),
             3 => return self.seen(first, second),
             4 => return self.navigated(position(b"replace", first) == 0),
@@ -82,10 +84,12 @@ impl<'a> Tracker<'a> {
                 self.flush();
             }
             8 => self.flush(),
-            9 if !first.is_empty() => self.happened(EventKind::Custom.as_str(), first, second),
+            9 if !first.is_empty() => self.happened(EventKind::Custom.as_str().as_bytes(), first, second),
             10 if self.state[Identify] == 1 && self.state.choice() == Choice::Granted => {
-                self.happened(EventKind::Identify.as_str(), b"", first);
+                self.happened(EventKind::Identify.as_str().as_bytes(), b"", first);
             }
+            11 if position(SEEN, first) < 3 => self.happened(first, self.environment.argument::<2>(), second),
+            12 => self.state[Scroll] = self.state[Scroll].max(number(first)),
             _ => {}
         }
         Ok(())
@@ -119,13 +123,40 @@ impl<'a> Tracker<'a> {
         if self.state[Page].is_empty() { self.arrive(at, b"", b"") } else { Ok(()) }
     }
 
+    /// A source of consent speaks: the page itself is number 0, then whoever calls itself a manager, then the adapters
+    /// of consent managers. The stricter wins: any refusal refuses, and a manager's grant waits until all the others
+    /// have decided. What the page itself grants waits for nobody.
+    fn told(&mut self, word: &[u8], source: &[u8]) -> Step {
+        let source = number(source) & 31;
+        let word = u32::from(position(SAID, word));
+        if word > ABSENT {
+            return Ok(());
+        }
+        for (place, said) in [(Granting, 0), (Denying, 1), (Undecided, 2)] {
+            self.state[place] = self.state[place] & !(1 << source) | u32::from(word == said) << source;
+        }
+        if self.state[Denying] != 0 {
+            return if word == 1 { self.denied(source == 0) } else { Ok(()) };
+        }
+        if self.state[Granting] & 1 != 0 || self.state[Granting] != 0 && self.state[Undecided] == 0 {
+            self.granted()
+        } else {
+            Ok(())
+        }
+    }
+
     fn granted(&mut self) -> Step {
         let before = self.state.choice();
         if before == Choice::Granted {
             return Ok(());
         }
+        // A manager says its choice anew on each page, which must not outweigh an objection that was made to us.
+        if self.state[Granting] & 1 == 0 && cookies::consent(self.environment.cookies()?) == Choice::Denied {
+            self.state.choose(Choice::Denied);
+            return Ok(());
+        }
         self.state.choose(before.after(Said::Granted, self.state.permission()));
-        self.store(cookies::CONSENT, b"true")?;
+        self.store(cookies::CONSENT, b"true");
         // The page that waited is counted from when it was opened; after a refusal, only from now on.
         let at = if before == Choice::Unknown { self.state[Opened] } else { self.environment.now() };
         self.begin(at)
@@ -136,14 +167,17 @@ impl<'a> Tracker<'a> {
         self.state.choose(self.state.choice().after(Said::Denied, before));
         if before == Permission::Stored {
             self.tell_to_forget()?;
-            self.remove(cookies::CONSENT)?;
+            self.remove(cookies::CONSENT);
         }
         if before == Permission::Stored || by_page {
-            self.remove_client()?;
+            self.remove_client();
         }
         self.stop();
         // A consent manager keeps the refusal itself.
-        if by_page { self.store(cookies::CONSENT, b"false") } else { Ok(()) }
+        if by_page {
+            self.store(cookies::CONSENT, b"false");
+        }
+        Ok(())
     }
 
     fn forget(&mut self) -> Step {
@@ -153,9 +187,9 @@ impl<'a> Tracker<'a> {
             self.state[Client] = cookies::client(cookies);
         }
         self.tell_to_forget()?;
-        self.remove_client()?;
+        self.remove_client();
         if cookies::consent(cookies) != Choice::Denied {
-            self.remove(cookies::CONSENT)?;
+            self.remove(cookies::CONSENT);
         }
         self.state.choose(self.state.choice().after(Said::Forget, self.state.permission()));
         self.stop();
@@ -234,7 +268,7 @@ impl<'a> Tracker<'a> {
         // Inside a document that changes its address, one comes from the address before.
         let referrer = if self.state[Page].is_empty() { reading.referrer } else { self.state[Url] };
         let id = event::id(self.environment.random(event::ID_DIGITS));
-        let mut event = Event::new(id, at, EventKind::Pageview.as_str(), url);
+        let mut event = Event::new(id, at, EventKind::Pageview.as_str().as_bytes(), url);
         event.text(b"referrer", page::clean(referrer).unwrap_or_default());
         event.text(b"title", shorten(if title.is_empty() { reading.title } else { title }, beacon::MAX_TITLE_BYTES));
         self.state[Page] = id;
@@ -242,12 +276,14 @@ impl<'a> Tracker<'a> {
         self.state[VisibleSince] = if reading.visible { self.environment.now() } else { b"" };
         self.state[VisibleMs] = 0;
         self.state[ReportedMs] = 0;
+        self.state[Scroll] = 0;
         self.send_soon(event, 0);
+        self.effects.begin(effects::WATCH);
         Ok(())
     }
 
     /// An event on the running page. `props` is a JSON object or empty.
-    fn happened(&mut self, kind: &str, name: &[u8], props: &[u8]) {
+    fn happened(&mut self, kind: &[u8], name: &[u8], props: &[u8]) {
         if let Some(mut event) = self.event_on_page(kind) {
             event.text(b"name", shorten(name, beacon::MAX_NAME_BYTES));
             if props.first() == Some(&b'{') && props.len() <= beacon::MAX_PROPS_BYTES {
@@ -257,7 +293,7 @@ impl<'a> Tracker<'a> {
         }
     }
 
-    fn event_on_page(&mut self, kind: &str) -> Option<Event> {
+    fn event_on_page(&mut self, kind: &[u8]) -> Option<Event> {
         if self.state[Page].is_empty() || self.state.permission() == Permission::Nothing {
             return None;
         }
@@ -283,9 +319,10 @@ impl<'a> Tracker<'a> {
     fn report_visible_time(&mut self) {
         let visible_ms = self.state[VisibleMs];
         if visible_ms > self.state[ReportedMs]
-            && let Some(mut event) = self.event_on_page(EventKind::Engagement.as_str())
+            && let Some(mut event) = self.event_on_page(EventKind::Engagement.as_str().as_bytes())
         {
             event.number(b"visible_ms", visible_ms);
+            event.number(b"scroll", self.state[Scroll]);
             self.state[ReportedMs] = visible_ms;
             self.send_soon(event, GATHER_MS);
         }
@@ -349,7 +386,7 @@ impl<'a> Tracker<'a> {
     fn tell_to_forget(&mut self) -> Step {
         if let (false, Some(url)) = (self.state[Client].is_empty(), page::clean(self.environment.address()?)) {
             let id = event::id(self.environment.random(event::ID_DIGITS));
-            let event = Event::new(id, self.environment.now(), EventKind::Forget.as_str(), url);
+            let event = Event::new(id, self.environment.now(), EventKind::Forget.as_str().as_bytes(), url);
             self.send(effects::BEACON, beacon::Consent::Granted.as_str(), &event.finish());
         }
         Ok(())
@@ -369,40 +406,23 @@ impl<'a> Tracker<'a> {
         }
         self.state[Client] = client;
         if due {
-            self.store(cookies::CLIENT, client)?;
+            self.store(cookies::CLIENT, client);
             self.effects.with_number(effects::EXPIRY, cookies::LIFE_DAYS);
         }
         Ok(())
     }
 
-    /// Stores a cookie for the widest domain that takes it.
-    fn store(&mut self, name: &[u8], value: &[u8]) -> Step {
-        if self.state[Tried] == 0 {
-            self.state[Domain] = self.environment.domain()?;
-            self.state[Tried] = 1;
-        }
-        self.assign(name, value, cookies::LIFE_SECONDS, self.state[Domain])
+    fn store(&mut self, name: &[u8], value: &[u8]) {
+        cookies::push_assignment(self.effects.begin(effects::COOKIE), name, value);
     }
 
     /// Removes a cookie from every domain it may have been stored for, without looking.
-    fn remove(&mut self, name: &[u8]) -> Step {
-        self.assign(name, b"", 0, b"")?;
-        for domain in Fields::new(page::domains(self.environment.address()?), b' ') {
-            self.assign(name, b"", 0, domain)?;
-        }
-        Ok(())
+    fn remove(&mut self, name: &[u8]) {
+        push(self.effects.begin(effects::REMOVAL), name);
     }
 
-    #[inline(never)]
-    fn assign(&mut self, name: &[u8], value: &[u8], seconds: u32, domain: &[u8]) -> Step {
-        let address = self.environment.address()?;
-        cookies::push_assignment(self.effects.begin(effects::COOKIE), name, value, seconds, domain, address);
-        Ok(())
-    }
-
-    fn remove_client(&mut self) -> Step {
-        self.remove(cookies::CLIENT)?;
+    fn remove_client(&mut self) {
+        self.remove(cookies::CLIENT);
         self.effects.begin(effects::EXPIRY);
-        Ok(())
     }
 }

@@ -19,8 +19,6 @@ struct Page {
     referrer: &'static str,
     title: &'static str,
     visible: bool,
-    /// The domain that takes cookies.
-    domain: &'static str,
     /// Readings that were taken, by their number.
     read: String,
     /// Cookies that were assigned, and `expiry` changes.
@@ -41,7 +39,6 @@ impl Page {
             referrer: "https://search.example/",
             title: "The \"start\"",
             visible: true,
-            domain: "shop.example",
             read: String::new(),
             stored: Vec::new(),
             sent: Vec::new(),
@@ -63,7 +60,7 @@ impl Page {
         self.random += 1;
         let now = self.now.to_string();
         let random: String = (0..10).map(|word| format!("{:08x}", self.random << 4 | word)).collect();
-        let mut readings = ["", "", "", "", ""].map(str::to_owned);
+        let mut readings = ["", "", "", ""].map(str::to_owned);
         loop {
             let mut input = vec![self.state.as_str(), happened, &now, &random];
             input.extend(readings.iter().map(String::as_str));
@@ -84,8 +81,7 @@ impl Page {
                 0 => self.cookies.clone(),
                 1 => self.expiry.to_owned(),
                 2 => self.address.to_owned(),
-                3 => [self.referrer, self.title, visible].join("\x1e"),
-                _ => self.domain.to_owned(),
+                _ => [self.referrer, self.title, visible].join("\x1e"),
             };
             readings[which] = format!("={value}");
         }
@@ -95,10 +91,11 @@ impl Page {
         let (kind, rest) = effect.split_at(1);
         match kind {
             "c" => self.stored.push(rest.to_owned()),
+            "r" => self.stored.push(format!("{rest}=")),
             "e" => self.stored.push(format!("expiry {rest}")),
             "b" => self.sent.push(rest.to_owned()),
             "a" => self.sent.push(format!(" {rest}")),
-            "t" => {}
+            "t" | "w" => {}
             other => panic!("unknown effect {other}"),
         }
     }
@@ -127,7 +124,7 @@ impl Page {
         for assignment in &self.stored {
             let (name, rest) = assignment.split_once(['=', ' ']).unwrap();
             kept.retain(|known| *known != name);
-            if !rest.is_empty() && !rest.contains("max-age=0") {
+            if !rest.is_empty() {
                 kept.push(name);
             }
         }
@@ -172,7 +169,7 @@ fn a_page_that_waited_is_counted_from_when_it_was_opened() {
     assert_eq!(event.referrer.as_deref(), Some("https://search.example/"));
     assert_eq!(event.title.as_deref(), Some("The \"start\""));
     assert_eq!(page.kept(), ["_lfa", "_lfa_consent", "expiry"]);
-    assert!(page.stored.iter().filter(|it| it.starts_with('_')).all(|it| it.ends_with(";domain=shop.example;secure")));
+    assert!(page.stored.iter().filter(|it| it.starts_with('_')).all(|it| it.ends_with(";max-age=63072000")));
 }
 
 #[test]
@@ -212,17 +209,17 @@ fn a_choice_in_each_mode() {
 #[test]
 fn a_refusal_that_a_manager_keeps_touches_nothing() {
     let mut page = Page::started("required");
-    page.tell("consent", &["denied", "manager"]);
+    page.tell("consent", &["denied", "1"]);
     assert_eq!((page.read.as_str(), page.stored.len(), page.sent.len()), ("", 0, 0));
 }
 
 #[test]
 fn a_withdrawal_that_a_manager_keeps_leaves_nothing() {
     let mut page = Page::started("required");
-    page.tell("consent", &["granted", "manager"]);
-    page.tell("consent", &["denied", "manager"]);
+    page.tell("consent", &["granted", "1"]);
+    page.tell("consent", &["denied", "1"]);
     assert_eq!((page.kinds(), page.kept().len()), (vec![EventKind::Forget], 0));
-    page.tell("consent", &["granted", "manager"]);
+    page.tell("consent", &["granted", "1"]);
     page.flush();
     assert_eq!(page.kinds(), [EventKind::Forget, EventKind::Pageview]);
 }
@@ -301,9 +298,66 @@ fn forget_before_a_choice_erases_the_id_and_keeps_a_refusal() {
         page.tell("forget", &[]);
         let client = page.beacons()[0].client.unwrap().to_string();
         assert_eq!((page.kinds(), client.as_str()), (vec![EventKind::Forget], CLIENT));
-        assert_eq!(page.stored.iter().any(|it| it.starts_with("_lfa_consent=;")), !refusal_kept);
+        assert_eq!(page.stored.iter().any(|it| it == "_lfa_consent="), !refusal_kept);
         assert!(page.kept().is_empty());
     }
+}
+
+#[test]
+fn of_several_sources_of_consent_the_strictest_wins() {
+    let cases: [(&[(&str, &str)], bool); 12] = [
+        (&[("granted", "2")], true),
+        (&[("unknown", "2"), ("granted", "2")], true),
+        (&[("unknown", "2"), ("granted", "3")], false),
+        (&[("unknown", "2"), ("granted", "3"), ("granted", "2")], true),
+        (&[("unknown", "2"), ("granted", "3"), ("absent", "2")], true),
+        (&[("denied", "2"), ("granted", "3")], false),
+        (&[("denied", "2"), ("granted", "0")], false),
+        (&[("denied", "2"), ("granted", "3"), ("granted", "2")], true),
+        (&[("granted", "3"), ("denied", "2")], false),
+        (&[("unknown", "2"), ("granted", "0")], true),
+        (&[("granted", "0"), ("unknown", "2")], true),
+        (&[("denied", "0"), ("granted", "2")], false),
+    ];
+    for (said, tracked) in cases {
+        let mut page = Page::started("required");
+        for (choice, source) in said {
+            page.tell("consent", &[choice, source]);
+        }
+        page.sent.clear();
+        page.tell("event", &["Bought", ""]);
+        page.flush();
+        assert_eq!(!page.sent.is_empty(), tracked, "{said:?}");
+    }
+}
+
+#[test]
+fn an_objection_that_was_made_to_us_outweighs_what_a_manager_remembers() {
+    let mut page = Page::new();
+    page.cookies = "_lfa_consent=false".to_owned();
+    page.start("required");
+    page.tell("consent", &["granted", "2"]);
+    assert_eq!((page.sent.len(), page.kept().len()), (0, 0));
+    page.tell("consent", &["granted"]);
+    page.flush();
+    assert_eq!(page.kinds(), [EventKind::Pageview]);
+}
+
+#[test]
+fn what_the_watching_part_saw_is_told() {
+    let mut page = Page::started("not-required");
+    page.tell("seen", &["outbound", r#"{"url":"https://other.example/"}"#, ""]);
+    page.tell("seen", &["form", r#"{"fields":["email"]}"#, "signup"]);
+    page.tell("seen", &["identify", "{}", ""]);
+    page.tell("scroll", &["40"]);
+    page.tell("scroll", &["25"]);
+    page.pass(1000);
+    page.tell("hidden", &[]);
+    let beacons = page.beacons();
+    let events = &beacons[0].events;
+    assert_eq!(page.kinds(), [EventKind::Pageview, EventKind::Outbound, EventKind::Form, EventKind::Engagement]);
+    assert_eq!(events[1].props.unwrap().get(), r#"{"url":"https://other.example/"}"#);
+    assert_eq!((events[2].name.as_deref(), events[3].scroll), (Some("signup"), Some(40)));
 }
 
 #[test]

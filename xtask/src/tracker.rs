@@ -1,12 +1,14 @@
 //! `cargo xtask tracker`: builds the tracker's files into `target/tracker`.
 //!
 //! The core becomes wasm, and by wasm2js JavaScript for pages whose Content-Security-Policy forbids wasm; the shell is
-//! minified. Both builds of the core carry one hash of their contents in their names, which the shell knows, so that
-//! they can be cached for ever.
+//! minified. Beside them stand the parts that the shell fetches when a page needs them: `shell/parts`, and an adapter
+//! for each consent manager, `shell/consent`, which is named by the global that gives the manager away. All but the
+//! shell carry one hash of their contents in their names, which the shell knows, so that they can be cached for ever.
 
 use crate::{debian, error::Error, machine};
 use sha2::{Digest, Sha256};
 use std::{
+    collections::BTreeMap,
     env, fs,
     io::Write,
     path::{Path, PathBuf},
@@ -20,11 +22,20 @@ const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const SHELL: &str = "lfa.js";
 /// Where the shell names the core; replaced by the hash.
 const CORE_PLACE: &str = "%CORE%";
+/// Where the shell names the consent managers that there are adapters for.
+const MANAGERS_PLACE: &str = "%MANAGERS%";
+/// The parts' folders in `tracker-wasm/shell`.
+const PARTS: &str = "parts";
+const ADAPTERS: &str = "consent";
 /// What the collector replaces when it serves the shell.
 const SETTINGS_PLACE: &str = "\"%FIRMSIGHT%\"";
 /// Largest transfers that are allowed, brotli: shell and wasm together, shell and JavaScript together.
 const MOST_WITH_WASM: usize = 6 * 1024;
 const MOST_WITH_SCRIPT: usize = 9 * 1024;
+/// Most consent managers: the core has 32 bits for sources of consent, two of which are taken.
+const MOST_ADAPTERS: usize = 30;
+/// Largest adapter of a consent manager, brotli.
+const MOST_ADAPTER: usize = 512;
 
 /// Everything that the built files depend on, relative to the checkout.
 const INPUTS: &[&str] = &[
@@ -180,6 +191,22 @@ impl Tools {
             self.command("esbuild").args(["--minify", "--target=es2020", "--log-level=warning"]).arg(script),
         )
     }
+
+    /// The modules of a folder in `shell`, each with what it imports, by name.
+    fn modules(&self, folder: &str) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+        let folder = self.folder.join("shell").join(folder);
+        let mut modules = BTreeMap::new();
+        for file in fs::read_dir(&folder).map_err(Error::file(&folder))?.flatten() {
+            let path = file.path();
+            if let (Some(name), Some("js")) = (path.file_stem(), path.extension().and_then(|ending| ending.to_str())) {
+                let name = name.to_string_lossy().into_owned();
+                let mut esbuild = self.command("esbuild");
+                esbuild.args(["--bundle", "--format=esm", "--minify", "--target=es2020", "--log-level=warning"]);
+                modules.insert(name, machine::output(esbuild.arg(&path))?.into_bytes());
+            }
+        }
+        Ok(modules)
+    }
 }
 
 /// Shrinks the core, makes its JavaScript build, names both and tells the shell.
@@ -201,12 +228,13 @@ fn assemble(wasm: &Path) -> Result<Built, Error> {
     machine::run(tools.command("wasm2js").args(["-Oz", "--all-features"]).arg(&small).arg("-o").arg(&script))?;
     let wasm = fs::read(&small).map_err(Error::file(&small))?;
     let script = tools.minified(&script)?.into_bytes();
-    let mut hash = Sha256::new();
-    hash.update(&wasm);
-    hash.update(&script);
-    let hash = hexadecimal(&hash.finalize())[..16].to_owned();
+    let adapters = tools.modules(ADAPTERS)?;
+    if adapters.len() > MOST_ADAPTERS {
+        return Err(Error::Other(format!("{} consent managers, the core tells {MOST_ADAPTERS} apart", adapters.len())));
+    }
+    let parts = tools.modules(PARTS)?;
     let shell = tools.minified(&tools.folder.join("shell").join(SHELL))?;
-    for place in [CORE_PLACE, SETTINGS_PLACE] {
+    for place in [CORE_PLACE, MANAGERS_PLACE, SETTINGS_PLACE] {
         let found = shell.matches(place).count();
         if found != 1 {
             return Err(Error::Other(format!(
@@ -214,7 +242,14 @@ fn assemble(wasm: &Path) -> Result<Built, Error> {
             )));
         }
     }
-    Ok(Built { hash: hash.clone(), shell: shell.replace(CORE_PLACE, &hash).into_bytes(), wasm, script })
+    let mut hash = Sha256::new();
+    for content in [&wasm, &script].into_iter().chain(adapters.values()).chain(parts.values()) {
+        hash.update(content);
+    }
+    let hash = hexadecimal(&hash.finalize())[..16].to_owned();
+    let managers = adapters.keys().map(String::as_str).collect::<Vec<_>>().join(" ");
+    let shell = shell.replace(CORE_PLACE, &hash).replace(MANAGERS_PLACE, &managers).into_bytes();
+    Ok(Built { hash, shell, wasm, script, adapters, parts })
 }
 
 /// The tracker's files.
@@ -223,28 +258,57 @@ struct Built {
     shell: Vec<u8>,
     wasm: Vec<u8>,
     script: Vec<u8>,
+    /// By the consent manager's global.
+    adapters: BTreeMap<String, Vec<u8>>,
+    /// By name.
+    parts: BTreeMap<String, Vec<u8>>,
 }
 
 impl Built {
-    fn names(hash: &str) -> [String; 2] {
-        [format!("core.{hash}.wasm"), format!("core.{hash}.js")]
-    }
-
+    /// Reads the files again; a part that stands in `shell/consent` is an adapter.
     fn read(folder: &Path) -> Result<Self, Error> {
         let read = |name: &str| fs::read(folder.join(name)).map_err(Error::file(folder.join(name)));
-        let names = fs::read_dir(folder).map_err(Error::file(folder))?.flatten().map(|file| file.file_name());
+        let names = fs::read_dir(folder).map_err(Error::file(folder))?.flatten();
+        let names: Vec<String> = names.filter_map(|file| file.file_name().into_string().ok()).collect();
         let hash = names
-            .filter_map(|name| Some(name.to_str()?.strip_prefix("core.")?.strip_suffix(".wasm")?.to_owned()))
-            .next()
+            .iter()
+            .find_map(|name| name.strip_prefix("core.")?.strip_suffix(".wasm"))
             .ok_or_else(|| Error::Missing(format!("no core in {}", folder.display())))?;
-        let [wasm, script] = Self::names(&hash);
-        Ok(Self { shell: read(SHELL)?, wasm: read(&wasm)?, script: read(&script)?, hash })
+        let sources = machine::root().join("tracker-wasm").join("shell").join(ADAPTERS);
+        let (mut adapters, mut parts) = (BTreeMap::new(), BTreeMap::new());
+        for name in &names {
+            let part = name.strip_prefix("core.").and_then(|name| name.strip_prefix(hash)?.strip_prefix('.'));
+            if let Some(part) = part.and_then(|name| name.strip_suffix(".js")) {
+                let known = if sources.join(format!("{part}.js")).exists() { &mut adapters } else { &mut parts };
+                known.insert(part.to_owned(), read(name)?);
+            }
+        }
+        Ok(Self {
+            shell: read(SHELL)?,
+            wasm: read(&format!("core.{hash}.wasm"))?,
+            script: read(&format!("core.{hash}.js"))?,
+            adapters,
+            parts,
+            hash: hash.to_owned(),
+        })
+    }
+
+    /// Names and contents.
+    fn files(&self) -> Vec<(String, &[u8])> {
+        let hash = &self.hash;
+        let mut files = vec![
+            (SHELL.to_owned(), &*self.shell),
+            (format!("core.{hash}.wasm"), &*self.wasm),
+            (format!("core.{hash}.js"), &*self.script),
+        ];
+        let parts = self.adapters.iter().chain(&self.parts);
+        files.extend(parts.map(|(name, content)| (format!("core.{hash}.{name}.js"), &**content)));
+        files
     }
 
     /// Writes the files and removes those of earlier builds.
     fn write(&self, folder: &Path) -> Result<(), Error> {
-        let [wasm, script] = Self::names(&self.hash);
-        let files = [(SHELL, &self.shell), (&wasm, &self.wasm), (&script, &self.script)];
+        let files = self.files();
         for file in fs::read_dir(folder).map_err(Error::file(folder))?.flatten() {
             if !files.iter().any(|(name, _)| file.file_name() == **name) {
                 fs::remove_file(file.path()).map_err(Error::file(file.path()))?;
@@ -259,26 +323,35 @@ impl Built {
 
     fn print_sizes(&self) {
         eprintln!("{:<32}{:>8}{:>8}{:>8}", "tracker, bytes", "raw", "gzip", "brotli");
-        for (name, parts) in [
-            ("shell", &[&self.shell][..]),
-            ("core, wasm", &[&self.wasm]),
-            ("core, JavaScript", &[&self.script]),
-            ("page with wasm", &[&self.shell, &self.wasm]),
-            ("page under a strict CSP", &[&self.shell, &self.script]),
-        ] {
+        let print = |name: &str, parts: &[&[u8]]| {
             let sum = |size: fn(&[u8]) -> usize| parts.iter().map(|part| size(part)).sum::<usize>();
             eprintln!("{name:<32}{:>8}{:>8}{:>8}", sum(<[u8]>::len), sum(gzip), sum(brotli));
+        };
+        print("shell", &[&self.shell]);
+        print("core, wasm", &[&self.wasm]);
+        print("core, JavaScript", &[&self.script]);
+        print("page with wasm", &[&self.shell, &self.wasm]);
+        print("page under a strict CSP", &[&self.shell, &self.script]);
+        for (name, content) in &self.parts {
+            print(&format!("part {name}"), &[content]);
+        }
+        for (name, content) in &self.adapters {
+            print(&format!("adapter {name}"), &[content]);
         }
     }
 
     fn check_sizes(&self) -> Result<(), Error> {
-        for (what, core, most) in [("wasm", &self.wasm, MOST_WITH_WASM), ("JavaScript", &self.script, MOST_WITH_SCRIPT)]
-        {
-            let size = brotli(&self.shell) + brotli(core);
+        let shell = brotli(&self.shell);
+        let base = [
+            ("the tracker with wasm".to_owned(), shell + brotli(&self.wasm), MOST_WITH_WASM),
+            ("the tracker with JavaScript".to_owned(), shell + brotli(&self.script), MOST_WITH_SCRIPT),
+        ];
+        let adapters = self.adapters.iter().map(|(name, content)| {
+            (format!("the adapter of the consent manager {name}"), brotli(content), MOST_ADAPTER)
+        });
+        for (what, size, most) in base.into_iter().chain(adapters) {
             if size > most {
-                return Err(Error::Other(format!(
-                    "the tracker with {what} takes {size} bytes in brotli, allowed are {most}"
-                )));
+                return Err(Error::Other(format!("{what} takes {size} bytes in brotli, allowed are {most}")));
             }
         }
         Ok(())

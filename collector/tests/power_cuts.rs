@@ -3,13 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here is the test's finding")]
 
 mod binary;
+mod load;
 mod support;
 
-use binary::{
-    Firmsight,
-    load::{Senders, assert_stored_once},
-    wait_for,
-};
+use binary::{Firmsight, wait_for};
+use load::{Senders, assert_stored_once};
 use std::{
     collections::HashSet,
     fs,

@@ -2,14 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here is the test's finding")]
 
 mod binary;
+mod load;
 mod support;
 
-use binary::{
-    APPLE, Firmsight, Running,
-    load::{Senders, assert_stored_once},
-    pageview, post_beacon, request, wait_for,
-};
+use binary::{APPLE, Firmsight, Running, pageview, post_beacon, request, wait_for};
 use collector::reports::Metric;
+use load::{Senders, assert_stored_once};
 use rustix::process::Signal;
 use std::{collections::HashSet, io::Read, net::TcpStream};
 use uuid::Uuid;

@@ -13,8 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) mod load;
-
 /// Longest wait for anything; a test that needs it all has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 

@@ -1,7 +1,11 @@
 //! Beacons sent from several connections at once, and what must be stored of them afterwards.
 
-use super::{APPLE, BROWSER, Firmsight, PATIENCE, pageview, send, wait_for};
-use crate::support;
+#![allow(clippy::unwrap_used, reason = "a failure here is the test's finding")]
+
+use crate::{
+    binary::{APPLE, BROWSER, Firmsight, PATIENCE, pageview, send, wait_for},
+    support,
+};
 use clickhouse_embedded::start;
 use collector::store::Store;
 use std::{

@@ -565,12 +565,12 @@ async fn drops_are_summed_by_day_and_reason_and_a_repeated_batch_counts_once() {
     store.insert_drops(&[row(20_000, "residential", 1, 5, 2)]).await.unwrap();
     let api = Api::new(store);
     let day = |days: i32| date(1970, 1, 1).saturating_add(jiff::Span::new().days(days)).to_string();
-    let answer = api.get(&format!("/v1/accounts/shop/drops?start_date={}&end_date={}", day(20_000), day(20_001))).await;
+    let answer = api.get(&format!("/v1/sites/shop/drops?start_date={}&end_date={}", day(20_000), day(20_001))).await;
     let expected = serde_json::json!({"data": [
         {"day": day(20_000), "reason": "crawler", "events": 1},
         {"day": day(20_000), "reason": "residential", "events": 12},
         {"day": day(20_001), "reason": "crawler", "events": 2},
-    ]});
+    ], "next_cursor": null});
     assert_eq!(answer.json(), expected);
 }
 
@@ -602,10 +602,10 @@ async fn no_parameter_reaches_the_store_as_sql() {
             (format!("/accounts/{payload}/leads?{SUNDAY}"), StatusCode::NOT_FOUND),
             (format!("/accounts/shop/leads/{payload}"), StatusCode::NOT_FOUND),
             (format!("/accounts/shop/leads/{payload}/visits?{SUNDAY}"), StatusCode::NOT_FOUND),
-            (format!("/v1/accounts/{payload}/drops?{SUNDAY}"), StatusCode::NOT_FOUND),
+            (format!("/v1/sites/{payload}/drops?{SUNDAY}"), StatusCode::NOT_FOUND),
             (format!("/accounts/shop/leads?start_date={payload}&end_date=2026-03-29"), StatusCode::BAD_REQUEST),
             (format!("/accounts/shop/visits?start_date=2026-03-29&end_date={payload}"), StatusCode::BAD_REQUEST),
-            (format!("/v1/accounts/shop/drops?start_date={payload}&end_date=2026-03-29"), StatusCode::BAD_REQUEST),
+            (format!("/v1/sites/shop/drops?start_date={payload}&end_date=2026-03-29"), StatusCode::BAD_REQUEST),
             (format!("/companies?ip={payload}"), StatusCode::BAD_REQUEST),
         ] {
             assert_eq!(api.get(&path).await.status, expected, "{path}");

@@ -3,7 +3,7 @@
 use super::{Shared, error::ReportError, rate_limit::Allowance};
 use crate::{
     site::{Site, SiteId},
-    snapshot::{ApiKey, Snapshot},
+    snapshot::{ApiKey, Role, Snapshot},
 };
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -41,6 +41,11 @@ impl Caller {
             self.snapshot.sites.values().filter(|site| self.key.may_see(&site.id)).cloned().collect();
         sites.sort_by(|one, other| one.id.cmp(&other.id));
         sites
+    }
+
+    /// Refuses a key whose role does not include this one.
+    pub(super) fn require(&self, role: Role) -> Result<(), ReportError> {
+        if self.key.role >= role { Ok(()) } else { Err(ReportError::Role(role)) }
     }
 
     /// Records that company data was read: by which key, through which endpoint, of which account. Never an

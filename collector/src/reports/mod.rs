@@ -5,7 +5,7 @@
 //!
 //! 1. `authentication` finds the key in the snapshot, counts the request against the key's allowance and hands a
 //!    `Caller` on, which knows the sites the key may see and writes the audit record.
-//! 2. The endpoint's own file (`accounts`, `leads`, `visits`, `companies`, `drops`) reads `parameters`,
+//! 2. The endpoint's own file (`accounts`, `leads`, `visits`, `companies`, or one under `v1`) reads `parameters`,
 //!    `dates` and `paging`, asks `queries`, and shapes `documents`.
 //! 3. Every refusal is one `error::ReportError`, which alone knows statuses and error documents.
 //!
@@ -16,7 +16,6 @@ mod authentication;
 mod companies;
 mod dates;
 mod documents;
-mod drops;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -28,6 +27,7 @@ mod parameters;
 mod pseudonym;
 mod queries;
 mod rate_limit;
+mod v1;
 mod visits;
 
 pub use companies::ResolveForReports;
@@ -96,6 +96,7 @@ pub fn router(state: State) -> Router {
     });
     let with_key = || middleware::from_fn_with_state(Arc::clone(&shared), authentication::authenticate);
 
+    let (v1, _) = v1::router().split_for_parts();
     let reports = Router::new()
         .route("/accounts", get(accounts::list))
         .route("/accounts/{account}", get(accounts::one))
@@ -104,7 +105,7 @@ pub fn router(state: State) -> Router {
         .route("/accounts/{account}/leads/{lead}/visits", get(visits::of_lead))
         .route("/accounts/{account}/visits", get(visits::of_account))
         .route("/companies", get(companies::by_address))
-        .route("/v1/accounts/{account}/drops", get(drops::by_day))
+        .merge(v1)
         .route_layer(with_key());
 
     let mut metrics = Router::new().route("/metrics", get(metrics::show));
@@ -119,5 +120,6 @@ pub fn router(state: State) -> Router {
         .merge(metrics)
         .fallback(|| async { ReportError::NotFound("path") })
         .method_not_allowed_fallback(|| async { ReportError::MethodNotAllowed })
+        .layer(middleware::from_fn(error::as_problem))
         .with_state(shared)
 }

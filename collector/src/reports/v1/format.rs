@@ -1,0 +1,249 @@
+//! Lists as JSON, CSV or NDJSON.
+//!
+//! The parameter `format` decides, else the header `Accept`, else it is JSON. CSV and NDJSON are written piece by piece: a
+//! long list never stands in memory as a whole text. Should the store fail half-way, the connection is cut rather than
+//! ended, so that half a list can't be taken for a whole one.
+//!
+//! A CSV cell that a spreadsheet would run as a formula gets an apostrophe in front, as OWASP's "CSV injection" page
+//! advises: titles, campaigns and referrers come from strangers. Numbers are left as they are.
+
+use crate::reports::{error::ReportError, parameters::Parameters};
+use axum::{
+    Json,
+    body::Body,
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderValue, Uri, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use futures_util::{Stream, StreamExt, stream};
+use serde::Serialize;
+use std::convert::Infallible;
+use utoipa::ToSchema;
+
+/// Rows that are written in one piece.
+const ROWS_IN_PIECE: usize = 500;
+
+/// How a list is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::reports) enum Format {
+    Json,
+    Csv,
+    Ndjson,
+}
+
+/// A list under `/v1`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::reports) struct List<T> {
+    /// The rows.
+    pub(in crate::reports) data: Vec<T>,
+    /// Give it as `cursor` to read on; null where the list ends.
+    pub(in crate::reports) next_cursor: Option<String>,
+}
+
+/// What a list's answer depends on besides its rows: the format asked for and the address, for the link to what follows.
+#[derive(Clone, Debug)]
+pub(in crate::reports) struct Listing {
+    format: Format,
+    uri: Uri,
+}
+
+impl<Outer: Send + Sync> FromRequestParts<Outer> for Listing {
+    type Rejection = ReportError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Outer) -> Result<Self, ReportError> {
+        let parameters = Parameters::read(parts.uri.query());
+        Ok(Self { format: Format::of(&parameters, &parts.headers)?, uri: parts.uri.clone() })
+    }
+}
+
+impl Format {
+    fn of(parameters: &Parameters, headers: &HeaderMap) -> Result<Self, ReportError> {
+        match parameters.optional("format")? {
+            Some("json") => Ok(Self::Json),
+            Some("csv") => Ok(Self::Csv),
+            Some("ndjson") => Ok(Self::Ndjson),
+            Some(_) => {
+                Err(ReportError::Parameter { name: "format", detail: "format must be json, csv or ndjson".to_owned() })
+            }
+            None => Self::accepted(headers).ok_or(ReportError::NotAcceptable),
+        }
+    }
+
+    /// The format that the `Accept` headers like best; `None` where they name only what we don't have.
+    fn accepted(headers: &HeaderMap) -> Option<Self> {
+        let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let ranges = accepts.flat_map(|value| value.split(',')).map(str::trim).filter(|range| !range.is_empty());
+        let mut best: Option<(f32, Self)> = None;
+        let mut is_asked = false;
+        for range in ranges {
+            is_asked = true;
+            let mut parts = range.split(';').map(str::trim);
+            let format = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
+                "*/*" | "application/*" | "application/json" => Self::Json,
+                "text/csv" | "text/*" => Self::Csv,
+                "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Self::Ndjson,
+                _ => continue,
+            };
+            let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+            let weight = weight.map_or(1.0, |text| text.parse().unwrap_or(0.0));
+            // The first of equal ones wins.
+            if weight > 0.0 && best.is_none_or(|(other, _)| weight > other) {
+                best = Some((weight, format));
+            }
+        }
+        if is_asked { best.map(|(_, format)| format) } else { Some(Self::Json) }
+    }
+}
+
+impl Listing {
+    /// Answers with a list that is in memory.
+    pub(in crate::reports) fn answer<T>(&self, rows: Vec<T>, next_cursor: Option<String>) -> Response
+    where
+        T: Serialize + Send + 'static,
+    {
+        let link = next_cursor.as_deref().and_then(|cursor| self.link_to_next(cursor));
+        let mut response = match self.format {
+            Format::Json => Json(List { data: rows, next_cursor }).into_response(),
+            format => {
+                let mut rows = rows.into_iter();
+                let pieces = std::iter::from_fn(move || {
+                    let piece: Vec<T> = rows.by_ref().take(ROWS_IN_PIECE).collect();
+                    (!piece.is_empty()).then_some(Ok::<_, Infallible>(piece))
+                });
+                written(format, stream::iter(pieces))
+            }
+        };
+        if let Some(link) = link {
+            response.headers_mut().insert(header::LINK, link);
+        }
+        response
+    }
+
+    /// The address of what follows, relative to this one (RFC 8288 allows it).
+    fn link_to_next(&self, cursor: &str) -> Option<HeaderValue> {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let own = form_urlencoded::parse(self.uri.query().unwrap_or_default().as_bytes());
+        query.extend_pairs(own.filter(|(name, _)| name != "cursor"));
+        query.append_pair("cursor", cursor);
+        HeaderValue::from_str(&format!("<{}?{}>; rel=\"next\"", self.uri.path(), query.finish())).ok()
+    }
+}
+
+/// Answers with rows that come piece by piece.
+fn written<T, E>(format: Format, pieces: impl Stream<Item = Result<Vec<T>, E>> + Send + 'static) -> Response
+where
+    T: Serialize + Send + 'static,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let mut is_first = true;
+    let texts = pieces.map(move |piece| {
+        let piece = piece.map_err(axum::Error::new)?;
+        let with_header = std::mem::take(&mut is_first);
+        match format {
+            Format::Csv => csv_text(&piece, with_header).map_err(axum::Error::new),
+            Format::Json | Format::Ndjson => ndjson_text(&piece).map_err(axum::Error::new),
+        }
+    });
+    let kind = match format {
+        Format::Csv => "text/csv; charset=utf-8; header=present",
+        Format::Json | Format::Ndjson => "application/x-ndjson",
+    };
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], Body::from_stream(texts)).into_response()
+}
+
+fn ndjson_text<T: Serialize>(rows: &[T]) -> serde_json::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for row in rows {
+        serde_json::to_writer(&mut text, row)?;
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+fn csv_text<T: Serialize>(rows: &[T], with_header: bool) -> csv::Result<Vec<u8>> {
+    // Written twice: serde's text first, whose cells are then made harmless one by one.
+    let mut plain = csv::WriterBuilder::new().has_headers(with_header).from_writer(Vec::new());
+    for row in rows {
+        plain.serialize(row)?;
+    }
+    let plain = plain.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
+    let mut cells = csv::ReaderBuilder::new().has_headers(false).from_reader(plain.as_slice());
+    let mut harmless = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    for record in cells.records() {
+        for cell in &record? {
+            harmless.write_field(defused(cell).as_bytes())?;
+        }
+        harmless.write_record(None::<&[u8]>)?;
+    }
+    harmless.into_inner().map_err(|error| csv::Error::from(error.into_error()))
+}
+
+/// The cell as a spreadsheet shows it rather than runs it.
+fn defused(cell: &str) -> std::borrow::Cow<'_, str> {
+    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
+    if is_formula && cell.parse::<f64>().is_err() { format!("'{cell}").into() } else { cell.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Row {
+        name: String,
+        number: i64,
+        maybe: Option<String>,
+    }
+
+    fn row(name: &str) -> Row {
+        Row { name: name.to_owned(), number: -5, maybe: None }
+    }
+
+    #[test]
+    fn cells_that_a_spreadsheet_would_run_are_defused_and_numbers_stay() {
+        for (given, expected) in [
+            ("=1+1", "'=1+1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+            ("-2+3", "'-2+3"),
+            ("\t=1", "'\t=1"),
+            ("\r=1", "'\r=1"),
+            ("-5", "-5"),
+            ("+4.5", "+4.5"),
+            ("shop = good", "shop = good"),
+            ("", ""),
+        ] {
+            assert_eq!(defused(given), expected, "{given:?}");
+        }
+        let text = String::from_utf8(csv_text(&[row("=A1"), row("a,\"b\"\nc")], true).unwrap()).unwrap();
+        assert_eq!(text, "name,number,maybe\r\n'=A1,-5,\r\n\"a,\"\"b\"\"\nc\",-5,\r\n");
+        let text = String::from_utf8(csv_text(&[row("x")], false).unwrap()).unwrap();
+        assert_eq!(text, "x,-5,\r\n");
+    }
+
+    #[test]
+    fn the_parameter_decides_then_the_header_then_it_is_json() {
+        let cases: &[(&str, &[&str], Option<Format>)] = &[
+            ("", &[], Some(Format::Json)),
+            ("", &["*/*"], Some(Format::Json)),
+            ("", &["text/csv"], Some(Format::Csv)),
+            ("", &["application/json;q=0.5, text/csv"], Some(Format::Csv)),
+            ("", &["application/json", "text/csv"], Some(Format::Json)),
+            ("", &["application/x-ndjson"], Some(Format::Ndjson)),
+            ("", &["text/html, application/xhtml+xml, */*;q=0.8"], Some(Format::Json)),
+            ("", &["text/html"], None),
+            ("", &["text/csv;q=0"], None),
+            ("format=csv", &["application/json"], Some(Format::Csv)),
+            ("format=ndjson", &["text/html"], Some(Format::Ndjson)),
+            ("format=xml", &[], None),
+        ];
+        for (query, accepts, expected) in cases {
+            let mut headers = HeaderMap::new();
+            for accept in *accepts {
+                headers.append(header::ACCEPT, HeaderValue::from_str(accept).unwrap());
+            }
+            let found = Format::of(&Parameters::read(Some(query)), &headers).ok();
+            assert_eq!(found, *expected, "{query} {accepts:?}");
+        }
+    }
+}

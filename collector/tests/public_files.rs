@@ -5,14 +5,14 @@ mod public_support;
 
 use beacon::EventKind;
 use collector::{
-    counters::RejectRule,
+    counters::{DropReason, RejectRule},
     ingest::{Settings, TrackerFile},
     site::ConsentMode,
     snapshot::Snapshot,
     spool::AppendError,
 };
 use http::StatusCode;
-use public_support::{CLIENT, FIREFOX, Setup, request, site, sites};
+use public_support::{CLIENT, FIREFOX, Setup, pageview, post, request, site, sites, with_client};
 use std::{io::Read, sync::Arc};
 
 const SCRIPT: &[u8] = b"(function(s){start(s)})(\"%FIRMSIGHT%\");";
@@ -129,17 +129,140 @@ async fn a_binary_without_the_tracker_says_how_to_get_one() {
 }
 
 #[tokio::test]
-async fn the_opt_out_page_shows_nothing_and_changes_nothing() {
+async fn the_opt_out_page_shows_what_the_browser_sent_and_changes_nothing() {
+    const HOST: (&str, &str) = ("host", "stats.example.com");
     let setup = Setup::new();
-    let cookie = format!("_lfa={CLIENT}");
-    let page = setup.get("/lfa/privacy?site=required", &[("cookie", &cookie)]).await;
+    let cookie = format!("other=1; _lfa={CLIENT}; _lfa_consent=true");
+    let page = setup.get("/lfa/privacy?site=required", &[HOST, ("cookie", &cookie)]).await;
     assert_eq!((page.status, page.header("content-type")), (StatusCode::OK, "text/html; charset=utf-8"));
     assert_eq!((page.header("x-frame-options"), page.header("cache-control")), ("DENY", "no-store"));
-    assert!(page.header("content-security-policy").contains("frame-ancestors 'none'"));
-    assert!(page.cookies().is_empty() && !page.text().contains("LF1.1") && !page.text().contains("203.0.113"));
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(page.cookies().is_empty() && !page.text().contains("203.0.113") && !page.text().contains("other"));
+    assert!(page.text().contains(&format!("<td>{CLIENT}</td>")) && page.text().contains("You have agreed"));
     assert!(page.text().contains(r#"name="site" value="required""#));
-    let other = setup.get("/lfa/privacy?site=%22%3E%3Cscript%3E", &[]).await;
-    assert!(!other.text().contains("<script") && !other.text().contains("name=\"site\""));
+    let buttons = |text: &str| text.matches("<button").count();
+    assert_eq!(buttons(page.text()), 2);
+
+    let objected = setup.get("/lfa/privacy", &[HOST, ("cookie", "_lfa_consent=true; _lfa_consent=false")]).await;
+    assert!(objected.text().contains("You have objected") && objected.text().contains("value=\"allow\""));
+    let none = setup.get("/lfa/privacy", &[HOST]).await;
+    assert!(none.text().contains("You have not made a choice") && none.text().contains("<table aria-labelledby"));
+    let gpc = setup.get("/lfa/privacy", &[HOST, ("sec-gpc", "1")]).await;
+    assert!(gpc.text().contains("Your browser sends Global Privacy Control"));
+
+    // A cookie of the collector's domain is nothing to a site of another: no button that does nothing.
+    let away = setup.get("/lfa/privacy?site=required", &[("host", "collector.example.net")]).await;
+    assert_eq!(buttons(away.text()), 0);
+
+    for hostile in ["/lfa/privacy?site=%22%3E%3Cscript%3Ealert(1)", "/lfa/privacy?lang=%22%3E%3Cscript%3Ealert(1)"] {
+        let cookie = "_lfa=\"><script>alert(1); _lfa_consent=<script>alert(1)";
+        let other = setup.get(hostile, &[HOST, ("cookie", cookie)]).await;
+        assert!(!other.text().contains("alert(1)\">") && !other.text().contains("name=\"site\""));
+        assert_eq!(other.text().matches("<script>").count(), 1, "{}", other.text());
+    }
+}
+
+#[tokio::test]
+async fn the_opt_out_page_speaks_the_visitors_language() {
+    let setup = Setup::new();
+    for (path, accepted, tag, word) in [
+        ("/lfa/privacy", "", "en", "Your privacy"),
+        ("/lfa/privacy", "de-AT, en;q=0.5", "de", "Widersprechen und löschen"),
+        ("/lfa/privacy", "fr", "fr", "M’opposer"),
+        ("/lfa/privacy?lang=fr", "de", "fr", "M’opposer"),
+        ("/lfa/privacy?lang=xx", "de", "de", "Widersprechen"),
+    ] {
+        let headers = [("host", "stats.example.com"), ("accept-language", accepted)];
+        let page = setup.get(path, &headers).await;
+        assert!(page.text().contains(&format!("<html lang=\"{tag}\">")), "{path} {accepted}");
+        assert!(page.text().contains(word), "{path} {accepted}: {}", page.text());
+        assert_eq!(page.header("vary"), "Accept-Language");
+        assert!(page.text().contains(&format!("name=\"lang\" value=\"{tag}\"")));
+    }
+    let headers = [("host", "stats.example.com"), ("sec-fetch-site", "same-origin"), ("accept-language", "en")];
+    let done = setup.send(request("POST", "/lfa/privacy", &headers, b"action=object&lang=de".to_vec())).await;
+    assert!(done.text().contains("<p role=\"status\">Erledigt.") && done.text().contains("Sie haben widersprochen"));
+}
+
+#[tokio::test]
+async fn an_objection_can_be_taken_back() {
+    let setup = Setup::new();
+    let headers = [("host", "stats.example.com"), ("sec-fetch-site", "same-origin"), ("cookie", "_lfa_consent=false")];
+    let answer = setup.send(request("POST", "/lfa/privacy", &headers, b"action=allow".to_vec())).await;
+    assert!(
+        answer.text().contains("Your objection is removed") && answer.text().contains("You have not made a choice")
+    );
+    let cookies = answer.cookies();
+    assert_eq!(cookies.len(), 2);
+    assert!(cookies.iter().all(|cookie| cookie.starts_with("_lfa_consent=;") && cookie.contains("Max-Age=0")));
+}
+
+#[tokio::test]
+async fn the_cookie_declaration_comes_as_json_and_html_by_ending_and_by_accept() {
+    let setup =
+        Setup::with(Settings { client_id_life: std::time::Duration::from_hours(90 * 24), ..Settings::default() });
+    const HTML: &str = "text/html; charset=utf-8";
+    for (path, accept, content_type) in [
+        ("/lfa/cookies?site=required", "*/*", "application/json"),
+        ("/lfa/cookies?site=required", "text/html,application/xhtml+xml", HTML),
+        ("/lfa/cookies?site=required", "application/json", "application/json"),
+        ("/lfa/cookies.json?site=required", "text/html", "application/json"),
+        ("/lfa/cookies.html?site=required", "application/json", HTML),
+    ] {
+        let answer = setup.get(path, &[("accept", accept)]).await;
+        assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, content_type), "{path} {accept}");
+        assert_eq!(answer.header("vary"), "Accept, Accept-Language");
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        assert!(answer.text().contains("_lfa_consent") && answer.text().contains("90 days"), "{}", answer.text());
+    }
+    let json = setup.get("/lfa/cookies.json?site=free&lang=de", &[]).await;
+    let json: serde_json::Value = serde_json::from_str(json.text()).unwrap();
+    assert_eq!((json["site"].as_str(), json["language"].as_str()), (Some("free"), Some("de")));
+    assert_eq!(json["consent_mode"], "not-required");
+    assert_eq!(json["opt_out_path"], "/lfa/privacy?site=free&lang=de");
+    let first = &json["cookies"][0];
+    assert_eq!((first["name"].as_str(), first["life_days"].as_u64()), (Some("_lfa"), Some(90)));
+    assert_eq!((first["storage"].as_str(), first["first_party"].as_bool()), (Some("cookie"), Some(true)));
+
+    for (path, status, rule) in [
+        ("/lfa/cookies", 400, "site"),
+        ("/lfa/cookies?site=nobody", 404, "unknown-site"),
+        ("/lfa/cookies.xml?site=free", 404, "no-such-path"),
+    ] {
+        let answer = setup.get(path, &[]).await;
+        assert_eq!((answer.status.as_u16(), answer.problem()["rule"].as_str()), (status, Some(rule)), "{path}");
+    }
+    let mut one = (**setup.snapshot.load()).clone();
+    one.sites.retain(|id, _| id.as_str() == "free");
+    setup.snapshot.store(Arc::new(one));
+    assert!(setup.get("/lfa/cookies.json", &[]).await.text().contains("\"free\""));
+}
+
+#[tokio::test]
+async fn the_server_itself_obeys_the_objection_that_the_browser_carries() {
+    for (cookie, kind, dropped) in [
+        ("_lfa_consent=false", "pageview", true),
+        ("a=b; _lfa_consent=true; _lfa_consent=false", "pageview", true),
+        ("_lfa_consent=true", "pageview", false),
+        ("_lfa_consent=falsetto", "pageview", false),
+        // A withdrawal is carried out whatever else was said.
+        ("_lfa_consent=false", "forget", false),
+    ] {
+        let setup = Setup::new();
+        let mut beacon = with_client(pageview("required", "granted"));
+        beacon["events"][0]["type"] = kind.into();
+        let answer = setup.send(post(&beacon, &[("cookie", cookie)])).await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{cookie}");
+        assert_eq!(setup.dropped(DropReason::Objection), u64::from(dropped), "{cookie} {kind}");
+        assert_eq!(setup.sink.beacons().len(), usize::from(!dropped), "{cookie} {kind}");
+        assert!(!dropped || answer.cookies().is_empty());
+    }
+    let setup = Setup::new();
+    let headers =
+        [("referer", "https://cookieless.example.com/"), ("cookie", "_lfa_consent=false"), ("user-agent", FIREFOX)];
+    let pixel = setup.get("/lfa.gif?site=cookieless", &headers).await;
+    assert_eq!((pixel.status, setup.dropped(DropReason::Objection)), (StatusCode::OK, 1));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use crate::{
     config::TrustedProxy,
     import::parse::Format,
+    ingest::language::Language,
     site::{ConsentMode, SiteId},
     snapshot::Role,
 };
@@ -111,6 +112,8 @@ pub(super) enum Site {
     Set(SiteSet),
     /// List the sites
     List(List),
+    /// Print what the tracker stores in browsers for a site, to be put into a cookie banner or a privacy policy
+    Cookies(SiteCookies),
     /// Remove a site; its visits stay until they are deleted
     Remove {
         #[arg(long, value_name = "ID")]
@@ -166,6 +169,26 @@ pub(super) struct SiteSet {
     /// Your own networks, in place of the old ones
     #[arg(long = "own-network", num_args = 1.., value_name = "CIDR", value_parser = network)]
     pub(super) own_networks: Option<Vec<IpNet>>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SiteCookies {
+    /// The site
+    #[arg(long, value_name = "ID")]
+    pub(super) id: SiteId,
+    /// A section of HTML, or JSON
+    #[arg(long, value_enum, default_value = "html", value_name = "html|json")]
+    pub(super) format: DeclarationFormat,
+    /// The language of the texts
+    #[arg(long, default_value = "en", value_parser = language, value_name = "en|de|fr")]
+    pub(super) language: Language,
+}
+
+/// How the cookie declaration is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum DeclarationFormat {
+    Html,
+    Json,
 }
 
 #[derive(Debug, Args)]
@@ -263,6 +286,10 @@ fn consent(text: &str) -> Result<ConsentMode, String> {
         .ok_or_else(|| "allowed are required, cookieless, not-required".to_owned())
 }
 
+fn language(text: &str) -> Result<Language, String> {
+    Language::ALL.into_iter().find(|language| language.tag() == text).ok_or_else(|| "allowed are en, de, fr".to_owned())
+}
+
 fn role(text: &str) -> Result<Role, String> {
     match text {
         "read" => Ok(Role::Read),
@@ -305,6 +332,8 @@ mod tests {
             "site set --id shop --name Shop",
             "site list",
             "site remove --id shop",
+            "site cookies --id shop",
+            "site cookies --id shop --format json --language de",
             "key create --name reports --site shop blog --role admin",
             "key list",
             "key revoke --id 01890a5d-ac96-774b-bcce-b302099a8057",
@@ -327,6 +356,7 @@ mod tests {
         for (line, part) in [
             ("site add --id a.b --name n --host h", "A-Z a-z 0-9 _ -"),
             ("site add --id a --name n --host h --consent maybe", "cookieless"),
+            ("site cookies --id a --language nl", "en, de, fr"),
             ("key create --name n --role owner", "read, write, admin"),
             ("import --site shop --format iis x", "combined"),
             ("privacy erase --site shop --visitor x", "LF1.1."),

@@ -12,6 +12,7 @@ mod resolve;
 
 use crate::{
     config::{self, Config, ConfigError, Log, LogFormat},
+    ingest::cookie_declaration::CookieDeclaration,
     serve::{
         self, ServeError,
         command::{Answer, Command, SiteChange},
@@ -216,6 +217,19 @@ async fn site(config: &Config, typed: arguments::Site) -> Result<(), CliError> {
                 ),
             };
             print(&sites.iter().map(|site| line(site) + "\n").collect::<String>())
+        }
+        arguments::Site::Cookies(arguments::SiteCookies { id, format, language }) => {
+            let Answer::Sites(sites) = with_engine(config, Command::ListSites).await? else {
+                return Err(CliError::Answer);
+            };
+            let site = sites.iter().find(|site| site.id == id).ok_or(CliError::NoSite(id))?;
+            let endpoint_path = config.tracker.endpoint_path.as_str();
+            let life = config.tracker.client_id_life.get();
+            let declaration = CookieDeclaration::of(site, endpoint_path, life, language);
+            print(&match format {
+                arguments::DeclarationFormat::Html => declaration.to_html(),
+                arguments::DeclarationFormat::Json => serde_json::json!(declaration).to_string() + "\n",
+            })
         }
         arguments::Site::Remove { id } => {
             with_engine(config, Command::RemoveSite(id.clone())).await?;

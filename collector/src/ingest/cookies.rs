@@ -11,6 +11,21 @@ use std::time::Duration;
 pub(super) const CLIENT_ID: &str = "_lfa";
 /// Name of the choice's cookie.
 pub(super) const CONSENT: &str = "_lfa_consent";
+/// Days that a choice is asked to be kept.
+pub(super) const CONSENT_DAYS: u64 = 730;
+/// Values of ours are at most this long; longer ones are not shown.
+const MAX_SHOWN_BYTES: usize = 200;
+
+/// What `_lfa_consent` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StoredChoice {
+    /// There is none.
+    None,
+    /// `true`
+    Granted,
+    /// `false`; it wins where there are several, of different domains.
+    Denied,
+}
 
 /// Where a cookie may be set for a page, as seen from the collector.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,24 +76,51 @@ pub(super) fn renew_client_id(client: ClientId, scope: &Scope, secure: bool, lif
 /// `_lfa_consent=false` for two years, and `_lfa` removed wherever it may stand.
 #[must_use]
 pub(super) fn objection(scope: &Scope, secure: bool) -> Vec<HeaderValue> {
-    let refusal = cookie(CONSENT, "false".to_owned(), scope, secure).max_age(time::Duration::days(730));
+    let life = time::Duration::days(i64::try_from(CONSENT_DAYS).unwrap_or(i64::MAX));
+    let refusal = cookie(CONSENT, "false".to_owned(), scope, secure).max_age(life);
     let mut all = vec![header_value(refusal)];
-    all.extend(removal(scope, secure).into_iter().map(Some));
+    all.extend(removal(CLIENT_ID, scope, secure).into_iter().map(Some));
     all.into_iter().flatten().collect()
 }
 
-/// `_lfa` removed, set with the domain or without.
+/// A cookie removed, set with the domain or without.
 #[must_use]
-pub(super) fn removal(scope: &Scope, secure: bool) -> Vec<HeaderValue> {
+pub(super) fn removal(name: &str, scope: &Scope, secure: bool) -> Vec<HeaderValue> {
     let scopes = if *scope == Scope::HostOnly { vec![scope] } else { vec![scope, &Scope::HostOnly] };
-    let removals = scopes.into_iter().map(|scope| cookie(CLIENT_ID, String::new(), scope, secure).removal());
+    let removals = scopes.into_iter().map(|scope| cookie(name, String::new(), scope, secure).removal());
     removals.filter_map(header_value).collect()
+}
+
+fn sent(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_>> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(Cookie::split_parse).filter_map(Result::ok)
 }
 
 /// The client id that the browser sent, when it has the right form.
 #[must_use]
 pub(super) fn client_id(headers: &HeaderMap) -> Option<ClientId> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut cookies = lines.flat_map(Cookie::split_parse).filter_map(Result::ok);
-    cookies.find(|cookie| cookie.name() == CLIENT_ID).and_then(|cookie| ClientId::parse(cookie.value().as_bytes()).ok())
+    sent(headers)
+        .filter(|cookie| cookie.name() == CLIENT_ID)
+        .find_map(|cookie| ClientId::parse(cookie.value().as_bytes()).ok())
+}
+
+/// The choice that the browser sent.
+#[must_use]
+pub(super) fn choice(headers: &HeaderMap) -> StoredChoice {
+    let mut found = StoredChoice::None;
+    for cookie in sent(headers).filter(|cookie| cookie.name() == CONSENT) {
+        match cookie.value() {
+            "true" => found = StoredChoice::Granted,
+            "false" => return StoredChoice::Denied,
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Those of these cookies that the browser sent, with their values.
+#[must_use]
+pub(super) fn shown(headers: &HeaderMap, names: impl Iterator<Item = &'static str>) -> Vec<(&'static str, String)> {
+    let find = |name| sent(headers).find(|cookie| cookie.name() == name && cookie.value().len() <= MAX_SHOWN_BYTES);
+    names.filter_map(|name| Some((name, find(name)?.value().to_owned()))).collect()
 }

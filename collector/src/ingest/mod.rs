@@ -9,8 +9,10 @@
 //! rule; [`crate::counters`] holds the sum. A 2xx is answered only after that end.
 
 pub mod client_address;
+pub mod cookie_declaration;
 mod cookies;
 pub mod crawler;
+pub mod language;
 mod opt_out;
 pub mod page_host;
 mod problem;

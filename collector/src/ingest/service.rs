@@ -3,8 +3,10 @@
 use super::{
     Answer, Clock, EventSink, LocalJudge, Peer, Settings,
     client_address::{ProxyTrust, is_unnamed_proxy},
-    cookies::{self, Scope},
+    cookie_declaration::{self, CookieDeclaration, ITEMS, Storage},
+    cookies::{self, Scope, StoredChoice},
     crawler::MAX_USER_AGENT_BYTES,
+    language::Language,
     opt_out::{self, Action, Form},
     page_host::Host,
     problem::Problem,
@@ -48,6 +50,8 @@ const RETRY_AFTER_SPOOL: u64 = 10;
 const RETRY_AFTER_OVERLOAD: u64 = 1;
 /// Forms have three short fields.
 const MAX_FORM_BYTES: usize = 4096;
+/// What may follow the declaration's path; without an ending, Accept decides.
+const COOKIES_ENDINGS: [&str; 3] = ["", ".json", ".html"];
 /// A 1×1 transparent GIF, the smallest there is.
 const PIXEL: &[u8] =
     b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\0\0\0!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
@@ -71,6 +75,7 @@ struct Inner<S> {
     settings: Settings,
     pixel_path: String,
     privacy_path: String,
+    cookies_path: String,
     trust: ProxyTrust,
     snapshot: SharedSnapshot,
     counters: Arc<Counters>,
@@ -119,6 +124,7 @@ impl<S: EventSink> PublicService<S> {
         let inner = Inner {
             pixel_path: format!("{}.gif", settings.endpoint_path),
             privacy_path: format!("{}/privacy", settings.endpoint_path),
+            cookies_path: format!("{}/cookies", settings.endpoint_path),
             trust: ProxyTrust { networks: settings.trusted_proxies.clone(), header: settings.client_ip_header.clone() },
             rate_limit: RateLimit::per_minute(settings.beacons_per_address_per_minute),
             body_slots: Semaphore::new(settings.max_bodies_in_flight.min(Semaphore::MAX_PERMITS)),
@@ -203,6 +209,9 @@ impl<S: EventSink> Inner<S> {
                 Method::POST => self.opt_out(&parts, body).await,
                 _ => wrong_method("GET, HEAD, POST"),
             }
+        } else if let Some(ending) = path.strip_prefix(&*self.cookies_path).filter(|end| COOKIES_ENDINGS.contains(end))
+        {
+            if reads { self.cookie_declaration(&parts, ending) } else { wrong_method("GET, HEAD") }
         } else if path == self.settings.script_path {
             if !reads {
                 return wrong_method("GET, HEAD");
@@ -320,7 +329,8 @@ impl<S: EventSink> Inner<S> {
             site,
             address: sender.address,
             origin: text(&parts.headers, header::ORIGIN),
-            global_privacy_control: parts.headers.get("sec-gpc").is_some_and(|value| value == "1"),
+            global_privacy_control: sends_gpc(&parts.headers),
+            objects: cookies::choice(&parts.headers) == StoredChoice::Denied,
             user_agent: &user_agent,
             now,
             rate_limit: self.rate_limit.as_ref(),
@@ -411,9 +421,83 @@ impl<S: EventSink> Inner<S> {
 
     fn opt_out_page(&self, parts: &Parts) -> Answer {
         let site = query(parts, "site").and_then(|site| site.parse::<SiteId>().ok());
+        let language = query(parts, "lang").and_then(|tag| Language::of_tag(&tag));
+        self.opt_out_view(parts, site.as_ref().map(SiteId::as_str), language, None)
+    }
+
+    /// The page, as it is before or after something was done.
+    fn opt_out_view(
+        &self,
+        parts: &Parts,
+        site: Option<&str>,
+        language: Option<Language>,
+        done: Option<Action>,
+    ) -> Answer {
         let snapshot = self.snapshot.load();
-        let known = site.filter(|site| snapshot.sites.contains_key(site));
-        opt_out::page(&self.settings.endpoint_path, known.as_ref().map(SiteId::as_str))
+        let site = site.and_then(|id| snapshot.sites.get(id));
+        let sender = self.sender(parts);
+        let collector = sender.as_ref().and_then(|sender| sender.collector).and_then(Host::of_authority);
+        let names = ITEMS.iter().filter(|item| item.storage == Storage::Cookie).map(|item| item.name);
+        let mut stored = cookies::shown(&parts.headers, names);
+        let mut choice = cookies::choice(&parts.headers);
+        match done {
+            Some(Action::Object | Action::Erase) => {
+                stored = vec![(cookies::CONSENT, "false".to_owned())];
+                choice = StoredChoice::Denied;
+            }
+            Some(Action::Allow) => {
+                stored.retain(|(name, _)| *name != cookies::CONSENT);
+                choice = StoredChoice::None;
+            }
+            None => {}
+        }
+        opt_out::page(&opt_out::View {
+            language: language.unwrap_or_else(|| accepted_language(parts)),
+            endpoint_path: &self.settings.endpoint_path,
+            site: site.map(|site| site.id.as_str()),
+            is_in_reach: site.is_none_or(|site| shares_domain(site, collector)),
+            cookies: stored,
+            choice,
+            global_privacy_control: sends_gpc(&parts.headers),
+            client_id_life: self.settings.client_id_life,
+            done,
+        })
+    }
+
+    /// `GET {endpoint}/cookies[.json|.html]?site=&lang=`; without `site` the only one that there is.
+    fn cookie_declaration(&self, parts: &Parts, ending: &str) -> Answer {
+        let snapshot = self.snapshot.load();
+        let site = match query(parts, "site") {
+            Some(id) => snapshot.sites.get(id.as_str()),
+            None if snapshot.sites.len() == 1 => snapshot.sites.values().next(),
+            None => {
+                let detail = "there are several sites: name one as ?site=ID";
+                return Problem::new(StatusCode::BAD_REQUEST, "site", "site", detail).answer();
+            }
+        };
+        let Some(site) = site else {
+            return Problem::new(StatusCode::NOT_FOUND, "site", "unknown-site", "there is no such site").answer();
+        };
+        let language = query(parts, "lang").and_then(|tag| Language::of_tag(&tag));
+        let language = language.unwrap_or_else(|| accepted_language(parts));
+        let life = self.settings.client_id_life;
+        let declaration = CookieDeclaration::of(site, &self.settings.endpoint_path, life, language);
+        const CACHE: &str = "public, max-age=300";
+        let accepts_html = || text(&parts.headers, header::ACCEPT).is_some_and(|line| line.contains("text/html"));
+        let mut answer = if ending == ".html" || ending.is_empty() && accepts_html() {
+            opt_out::html(cookie_declaration::page(&declaration), CACHE)
+        } else {
+            let mut answer = Response::new(Full::new(Bytes::from(json!(declaration).to_string())));
+            let headers = answer.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHE));
+            answer
+        };
+        let headers = answer.headers_mut();
+        headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Language"));
+        // A cookie banner on another host of the owner may fetch it; it holds nothing of a person.
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        answer
     }
 
     async fn opt_out<B>(&self, parts: &Parts, body: B) -> Answer
@@ -431,7 +515,8 @@ impl<S: EventSink> Inner<S> {
             Err((_, problem)) => return problem.answer(),
         };
         let Some(form) = Form::decode(&body) else {
-            return Problem::new(StatusCode::BAD_REQUEST, "action", "action", "action is object or erase").answer();
+            return Problem::new(StatusCode::BAD_REQUEST, "action", "action", "action is object, erase or allow")
+                .answer();
         };
         let collector = sender.collector.and_then(Host::of_authority);
         if form.action == Action::Erase
@@ -454,9 +539,13 @@ impl<S: EventSink> Inner<S> {
                 }
             }
         }
-        let mut answer = opt_out::done(form.action);
+        let mut answer = self.opt_out_view(parts, form.site.as_deref(), form.language, Some(form.action));
         let scope = collector.map_or(Scope::HostOnly, Scope::of);
-        for cookie in cookies::objection(&scope, sender.https) {
+        let cookies = match form.action {
+            Action::Object | Action::Erase => cookies::objection(&scope, sender.https),
+            Action::Allow => cookies::removal(cookies::CONSENT, &scope, sender.https),
+        };
+        for cookie in cookies {
             answer.headers_mut().append(header::SET_COOKIE, cookie);
         }
         answer
@@ -663,12 +752,23 @@ fn withdrawal(site: SiteId, client: beacon::ClientId, address: IpAddr, now: Unix
 
 /// The named site, or all that share the collector's domain: the cookie is one for them all.
 fn sites_of_form(snapshot: &Snapshot, named: Option<&str>, collector: Option<Host<'_>>) -> Vec<SiteId> {
-    let shares = |site: &Site| {
-        let mut hosts = site.hosts.iter().filter_map(|host| Host::of_authority(host));
-        hosts.any(|host| collector.is_some_and(|collector| Scope::shared(host, collector).is_some()))
-    };
-    let sites = snapshot.sites.values().filter(|site| named.map_or_else(|| shares(site), |id| site.id.as_str() == id));
+    let sites = snapshot.sites.values();
+    let sites = sites.filter(|site| named.map_or_else(|| shares_domain(site, collector), |id| site.id.as_str() == id));
     sites.map(|site| site.id.clone()).collect()
+}
+
+/// Whether a cookie that the collector sets reaches the site's pages.
+fn shares_domain(site: &Site, collector: Option<Host<'_>>) -> bool {
+    let mut hosts = site.hosts.iter().filter_map(|host| Host::of_authority(host));
+    hosts.any(|host| collector.is_some_and(|collector| Scope::shared(host, collector).is_some()))
+}
+
+fn sends_gpc(headers: &HeaderMap) -> bool {
+    headers.get("sec-gpc").is_some_and(|value| value == "1")
+}
+
+fn accepted_language(parts: &Parts) -> Language {
+    Language::preferred(text(&parts.headers, header::ACCEPT_LANGUAGE).unwrap_or_default())
 }
 
 /// The first language of Accept-Language, such as `de-DE`.

@@ -27,6 +27,8 @@ pub struct Arrival<'a> {
     pub origin: Option<&'a str>,
     /// `Sec-GPC: 1` was sent.
     pub global_privacy_control: bool,
+    /// The objection that the opt-out page left in the browser came along.
+    pub objects: bool,
     /// The User-Agent header; empty when absent.
     pub user_agent: &'a str,
     /// When the collector received it.
@@ -81,6 +83,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "page-host", run: page_host },
     Step { name: "origin", run: origin },
     Step { name: "global-privacy-control", run: global_privacy_control },
+    Step { name: "objection", run: objection },
     Step { name: "consent", run: consent },
     Step { name: "crawler", run: crawler },
     Step { name: "own-network", run: own_network },
@@ -141,6 +144,12 @@ fn global_privacy_control(arrival: &Arrival<'_>) -> Outcome {
         return Outcome::Drop(DropReason::GlobalPrivacyControl);
     }
     Outcome::Keep
+}
+
+/// Whatever a consent manager says again on each page, an objection holds until the person takes it back; a grant on the
+/// page itself replaces the cookie before it sends.
+fn objection(arrival: &Arrival<'_>) -> Outcome {
+    if arrival.objects { Outcome::Drop(DropReason::Objection) } else { Outcome::Keep }
 }
 
 /// The table of the contract: site mode × what the person said.

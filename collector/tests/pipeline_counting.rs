@@ -161,7 +161,7 @@ impl World {
     }
 
     async fn company_days(&self) -> Vec<CompanyDayRow> {
-        let mut rows: Vec<CompanyDayRow> = self.all("company_days FINAL ORDER BY site, day, company_id").await;
+        let mut rows: Vec<CompanyDayRow> = self.all("company_activity FINAL ORDER BY site, day, company_id").await;
         rows.iter_mut().for_each(|row| row.version = 0);
         rows
     }
@@ -281,7 +281,7 @@ async fn late_repeated_and_shuffled_beacons_give_the_same_visits_and_company_day
 
     shuffled.run("OPTIMIZE TABLE events FINAL").await;
     shuffled.run("OPTIMIZE TABLE visits FINAL").await;
-    shuffled.run("OPTIMIZE TABLE company_days FINAL").await;
+    shuffled.run("OPTIMIZE TABLE company_activity FINAL").await;
     shuffled.process(1, &mixed[..20]).await;
     assert_eq!(shuffled.counted().await, expected);
 }
@@ -473,7 +473,7 @@ async fn a_failure_at_any_table_is_healed_by_repeating_the_batch() {
     plain.process(2, &second).await;
     let expected = plain.counted().await;
 
-    for table in ["visits", "company_days", "drops"] {
+    for table in ["visits", "company_activity", "companies", "drops"] {
         let world = world().await;
         world.process(1, before).await;
         assert_eq!(world.company_days().await, in_between);
@@ -486,7 +486,7 @@ async fn a_failure_at_any_table_is_healed_by_repeating_the_batch() {
         assert!(failed.is_err(), "{table} is away");
         world.run(&format!("RENAME TABLE {table}_away TO {table}")).await;
         // What the failed attempt replaced is merged away before the repeat.
-        for table in ["events", "visits", "company_days"] {
+        for table in ["events", "visits", "company_activity", "companies"] {
             world.run(&format!("OPTIMIZE TABLE {table} FINAL")).await;
         }
         world.process(2, &with_drop).await;

@@ -19,7 +19,21 @@ async fn an_empty_database_runs_all_migrations_once() {
     assert_eq!(store.migrate().await.unwrap(), []);
 
     let tables: Vec<String> = store.client().query("SHOW TABLES").fetch_all().await.unwrap();
-    for table in ["api_keys", "company_days", "day_keys", "drops", "events", "migrations", "sites", "visits"] {
+    for table in [
+        "api_keys",
+        "companies",
+        "company_activity",
+        "company_marks",
+        "day_keys",
+        "drops",
+        "events",
+        "export_parts",
+        "export_requests",
+        "migrations",
+        "site_objects",
+        "sites",
+        "visits",
+    ] {
         assert!(tables.iter().any(|name| name == table), "{table} in {tables:?}");
     }
 }
@@ -36,7 +50,7 @@ async fn every_table_asks_for_fsync_and_those_of_the_pipeline_remember_tokens() 
     assert!(tables.len() >= 8);
     for (name, sql) in tables {
         assert!(sql.contains("fsync_after_insert = 1, fsync_part_directory = 1"), "{name}: {sql}");
-        if ["events", "visits", "company_days", "drops"].contains(&name.as_str()) {
+        if ["events", "visits", "company_activity", "companies", "drops"].contains(&name.as_str()) {
             assert!(sql.contains("non_replicated_deduplication_window = 10000"), "{name}: {sql}");
         }
     }
@@ -50,6 +64,57 @@ async fn a_migration_that_broke_off_runs_again_from_its_first_statement() {
     let names: Vec<&str> = store.migrate().await.unwrap().iter().map(|migration| migration.name).collect();
     assert_eq!(names, ["0005_control"]);
     execute(&store, "SELECT * FROM day_keys").await;
+}
+
+#[tokio::test]
+async fn company_days_of_an_older_version_are_taken_over() {
+    let store = support::store().await;
+    execute(&store, "DELETE FROM migrations WHERE number > 6").await;
+    for statement in [
+        "DROP TABLE company_activity",
+        "DROP TABLE companies",
+        "ALTER TABLE visits DROP COLUMN visit_length, DROP COLUMN event_names",
+        MIGRATIONS[2].sql,
+        "INSERT INTO company_days (site, day, company_id, company_name, visits, visitors, pageviews, first_visit_at,
+             last_visit_at, version) VALUES
+             ('shop', '2026-03-01', 7, 'Old name', 1, 1, 2, '2026-03-01 09:00:00', '2026-03-01 09:00:00', 1),
+             ('shop', '2026-03-01', 7, 'Acme', 2, 1, 3, '2026-03-01 09:00:00', '2026-03-01 18:00:00', 2),
+             ('shop', '2026-04-02', 7, 'Acme GmbH', 1, 1, 1, '2026-04-02 10:00:00', '2026-04-02 10:00:00', 1)",
+        "INSERT INTO visits (site, started_at, visit_id, company_id, source, route_at, route_path, version) VALUES
+             ('shop', '2026-03-01 09:00:00', 1, 7, 'Google', ['2026-03-01 09:00:00.500', '2026-03-01 09:01:00.400'],
+                 ['/', '/prices'], 1),
+             ('shop', '2026-03-01 18:00:00', 2, 7, '', ['2026-03-01 18:00:00'], ['/'], 1),
+             ('shop', '2026-04-02 10:00:00', 3, 7, '', ['2026-04-02 10:00:00'], ['/jobs'], 1)",
+    ] {
+        execute(&store, statement).await;
+    }
+    store.migrate().await.unwrap();
+    let days: Vec<(String, u32, u64, String, String)> = store
+        .client()
+        .query(
+            "SELECT toString(day), visits, visit_length, arrayStringConcat(arraySort(sources), ','),
+                 arrayStringConcat(arraySort(paths), ',') FROM company_activity FINAL
+             WHERE site = 'shop' AND company_id = 7 ORDER BY day",
+        )
+        .fetch_all()
+        .await
+        .unwrap();
+    assert_eq!(
+        days,
+        [
+            ("2026-03-01".to_owned(), 2, 59, ",Google".to_owned(), "/,/prices".to_owned()),
+            ("2026-04-02".to_owned(), 1, 0, String::new(), "/jobs".to_owned()),
+        ]
+    );
+    let companies: Vec<(String, u64, u64, u32)> = store
+        .client()
+        .query(
+            "SELECT name, visits, pageviews, active_days FROM companies FINAL WHERE site = 'shop' AND company_id = 7",
+        )
+        .fetch_all()
+        .await
+        .unwrap();
+    assert_eq!(companies, [("Acme GmbH".to_owned(), 3, 4, 2)]);
 }
 
 #[tokio::test]

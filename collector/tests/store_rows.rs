@@ -117,7 +117,7 @@ async fn a_company_day_comes_back_as_it_went_in() {
         ..CompanyDayRow::default()
     };
     store.insert_company_days(std::slice::from_ref(&day)).await.unwrap();
-    assert_eq!(all::<CompanyDayRow>(&store, "company_days").await, [day]);
+    assert_eq!(all::<CompanyDayRow>(&store, "company_activity").await, [day]);
 }
 
 #[tokio::test]

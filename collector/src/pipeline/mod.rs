@@ -34,7 +34,7 @@ mod fixtures;
 use self::{
     batch::Batch,
     forget::{erase_events, erase_visits},
-    rebuild::{Affected, BaseKey, Rebuilder, Scope, Touched},
+    rebuild::{Affected, BaseKey, NoProfiles, Rebuilder, Scope, Touched},
     verdicts::Resolve,
     visits::VisitTimeout,
 };
@@ -49,7 +49,7 @@ use crate::{
     store::{Store, StoreError},
     time::{UnixMillis, UtcDay},
 };
-use firmsight_resolver::NetworkKind;
+use firmsight_resolver::{NetworkKind, ProfileLookup};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
@@ -179,8 +179,16 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         snapshot: SharedSnapshot,
         counters: Arc<Counters>,
     ) -> Self {
-        let rebuilder = Arc::new(Rebuilder::new(store.clone(), settings.visit_timeout));
+        let profiles: Arc<dyn ProfileLookup> = Arc::new(NoProfiles);
+        let rebuilder = Arc::new(Rebuilder::new(store.clone(), settings.visit_timeout, profiles));
         Self { settings, store, resolver, keys, snapshot, counters, rebuilder, failures: Arc::default() }
+    }
+
+    /// The same pipeline, which writes down what is known about the companies it counts.
+    #[must_use]
+    pub fn with_profiles(mut self, profiles: Arc<dyn ProfileLookup>) -> Self {
+        self.rebuilder = Arc::new(Rebuilder::new(self.store.clone(), self.settings.visit_timeout, profiles));
+        self
     }
 
     /// A pipeline into the same tables with another resolver and other counters, for batches that a person brings. It

@@ -15,6 +15,7 @@
 //!    found again get a row with `is_deleted = 1` under their full key. That is decided after all visitors of the
 //!    round, because a visit can pass from one visitor to another and keep its key.
 //! 4. *Company days* of the old and new visits' companies, as sums over the visits as they are then.
+//! 5. *Companies* of these days, as sums over all their days, with what is known about them from elsewhere.
 //!
 //! # Versions and crashes
 //! A version is taken after the inserts it builds on and before the reads, so that of two rebuilds at once the one
@@ -22,20 +23,30 @@
 //! rewritten visits) is kept in [`Affected`] between attempts; after a restart, when that is gone, [`Scope::WholeDays`]
 //! counts all companies of the touched days. Deleted visits stay as rows, so their days are known for ever.
 
+mod companies;
+mod company_days;
+
+pub use companies::NoProfiles;
+
 use super::{
     local_day::{LocalDay, zone},
-    visits::{Settled, Span, Visit, VisitTimeout, Window, first_arrivals, settle},
+    visits::{Settled, Span, Visit, VisitTimeout, Window, first_arrivals, seconds_on_pages, settle},
 };
 use crate::{
     snapshot::Snapshot,
-    store::{CompanyDayRow, EventRow, Store, StoreError, VisitRow},
+    store::{EventRow, Store, StoreError, VisitRow},
     time::UnixMillis,
 };
 use clickhouse::{Row, RowOwned, RowRead, query::Query};
+use firmsight_resolver::ProfileLookup;
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::atomic::{AtomicU64, Ordering},
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::Mutex;
@@ -162,39 +173,26 @@ struct TouchedRow {
     last: UnixMillis,
 }
 
-#[derive(Debug, Row, Deserialize)]
-struct DayTotals {
-    site: String,
-    company_id: u64,
-    newest_name: String,
-    newest_domain: String,
-    newest_industry: String,
-    newest_confidence: f32,
-    newest_country: String,
-    newest_region: String,
-    newest_city: String,
-    visit_count: u32,
-    visitor_count: u32,
-    pageview_count: u32,
-    visible_sum: u64,
-    first_at: UnixMillis,
-    last_at: UnixMillis,
-}
-
 /// Rebuilds what derives from base rows, one round at a time.
-#[derive(Debug)]
 pub struct Rebuilder {
     store: Store,
     timeout: VisitTimeout,
     versions: Versions,
+    profiles: Arc<dyn ProfileLookup>,
     one_at_a_time: Mutex<()>,
+}
+
+impl fmt::Debug for Rebuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rebuilder").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
 }
 
 impl Rebuilder {
     /// A rebuilder of this store.
     #[must_use]
-    pub fn new(store: Store, timeout: VisitTimeout) -> Self {
-        Self { store, timeout, versions: Versions::default(), one_at_a_time: Mutex::default() }
+    pub fn new(store: Store, timeout: VisitTimeout, profiles: Arc<dyn ProfileLookup>) -> Self {
+        Self { store, timeout, versions: Versions::default(), profiles, one_at_a_time: Mutex::default() }
     }
 
     /// Versions for rows that belong to the same round.
@@ -223,7 +221,8 @@ impl Rebuilder {
             }
         }
         self.rebuild_visits(snapshot, &touched, affected).await?;
-        self.rebuild_company_days(snapshot, affected, scope).await
+        let companies = self.rebuild_company_days(snapshot, affected, scope).await?;
+        self.rebuild_companies(&companies).await
     }
 
     async fn rebuild_visits(
@@ -356,110 +355,6 @@ impl Rebuilder {
         self.all(query.param("first", span.first).param("last", span.last)).await
     }
 
-    async fn rebuild_company_days(
-        &self,
-        snapshot: &Snapshot,
-        affected: &Affected,
-        scope: Scope,
-    ) -> Result<(), StoreError> {
-        for ((zone_name, day), sites) in affected.by_zone(snapshot) {
-            let (from, until) = day.bounds(&zone(zone_name));
-            for sites in portions(sites, MAX_SITES_IN_STATEMENT) {
-                match scope {
-                    Scope::WholeDays => self.count_whole_day(&sites, day, from, until).await?,
-                    Scope::Companies => {
-                        let touched: BTreeSet<(&str, u64)> =
-                            sites.iter().flat_map(|site| affected.companies(site, day)).collect();
-                        self.count_companies(&sites, day, from, until, touched).await?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn count_companies(
-        &self,
-        sites: &[&str],
-        day: LocalDay,
-        from: UnixMillis,
-        until: UnixMillis,
-        touched: BTreeSet<(&str, u64)>,
-    ) -> Result<(), StoreError> {
-        let companies: BTreeSet<u64> = touched.iter().map(|(_, company)| *company).collect();
-        for companies in portions(companies, MAX_IN_STATEMENT) {
-            let version = self.versions.next();
-            let mut totals = self.day_totals(sites, from, until, Some(&companies)).await?;
-            totals.retain(|total| touched.contains(&(total.site.as_str(), total.company_id)));
-            let counted: HashSet<_> = totals.iter().map(|total| (total.site.clone(), total.company_id)).collect();
-            let vanished = touched
-                .iter()
-                .filter(|(_, company)| companies.contains(company))
-                .filter(|(site, company)| !counted.contains(&((*site).to_owned(), *company)));
-            let mut rows: Vec<CompanyDayRow> =
-                vanished.map(|(site, company)| vanished_company_day(site, *company, day, version)).collect();
-            rows.extend(totals.into_iter().map(|total| company_day_row(total, day, version)));
-            self.store.insert_company_days(&rows).await?;
-        }
-        Ok(())
-    }
-
-    async fn count_whole_day(
-        &self,
-        sites: &[&str],
-        day: LocalDay,
-        from: UnixMillis,
-        until: UnixMillis,
-    ) -> Result<(), StoreError> {
-        let version = self.versions.next();
-        let query = self.query(
-            "SELECT DISTINCT site, company_id FROM company_days FINAL
-             WHERE site IN {sites:Array(String)} AND day = toDate({day:UInt16})",
-        );
-        let stored: Vec<(String, u64)> = self.all(query.param("sites", sites).param("day", day.0)).await?;
-        let mut vanished: HashSet<(String, u64)> = stored.into_iter().collect();
-        let mut rows = Vec::new();
-        for total in self.day_totals(sites, from, until, None).await? {
-            vanished.remove(&(total.site.clone(), total.company_id));
-            rows.push(company_day_row(total, day, version));
-        }
-        rows.extend(vanished.iter().map(|(site, company)| vanished_company_day(site, *company, day, version)));
-        self.store.insert_company_days(&rows).await
-    }
-
-    async fn day_totals(
-        &self,
-        sites: &[&str],
-        from: UnixMillis,
-        until: UnixMillis,
-        companies: Option<&[u64]>,
-    ) -> Result<Vec<DayTotals>, StoreError> {
-        let query = self.query(
-            "SELECT site, company_id,
-                 argMax(company_name, (started_at, visit_id)) AS newest_name,
-                 argMax(company_domain, (started_at, visit_id)) AS newest_domain,
-                 argMax(company_industry, (started_at, visit_id)) AS newest_industry,
-                 argMax(company_confidence, (started_at, visit_id)) AS newest_confidence,
-                 argMax(country_code, (started_at, visit_id)) AS newest_country,
-                 argMax(region, (started_at, visit_id)) AS newest_region,
-                 argMax(city, (started_at, visit_id)) AS newest_city,
-                 toUInt32(count()) AS visit_count,
-                 toUInt32(uniqExact(visitor)) AS visitor_count,
-                 toUInt32(sum(pageviews)) AS pageview_count,
-                 sum(visible_ms) AS visible_sum,
-                 min(started_at) AS first_at,
-                 max(started_at) AS last_at
-             FROM visits FINAL
-             WHERE site IN {sites:Array(String)} AND company_id != 0
-                 AND started_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
-                 AND started_at < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
-                 AND ({all:Bool} OR company_id IN {companies:Array(UInt64)})
-             GROUP BY site, company_id",
-        );
-        let query = query.param("sites", sites).param("from", from.0).param("until", until.0);
-        self.all(query.param("all", companies.is_none()).param("companies", companies.unwrap_or_default())).await
-    }
-
     /// A query whose FINAL is exact: nothing is filtered before rows with the same key were merged.
     fn query(&self, sql: &str) -> Query {
         self.store
@@ -514,6 +409,7 @@ fn visit_row(visit: &Visit<'_>, version: u64) -> VisitRow {
     let Visit { first, landing, .. } = visit;
     let shown = &visit.route[..visit.route.len().min(MAX_ROUTE)];
     let pages = || shown.iter().map(|step| step.pageview);
+    let route_at: Vec<UnixMillis> = pages().map(|page| page.event_time).collect();
     VisitRow {
         site: landing.site.clone(),
         started_at: visit.started_at(),
@@ -544,10 +440,12 @@ fn visit_row(visit: &Visit<'_>, version: u64) -> VisitRow {
         pageviews: u32::try_from(visit.route.len()).unwrap_or(u32::MAX),
         events: visit.events,
         visible_ms: visit.visible_ms(),
+        visit_length: seconds_on_pages(&route_at).iter().copied().fold(0, u32::saturating_add),
+        event_names: visit.event_names.iter().map(|name| (*name).to_owned()).collect(),
         email: visit.identity.email.clone(),
         first_name: visit.identity.first_name.clone(),
         last_name: visit.identity.last_name.clone(),
-        route_at: pages().map(|page| page.event_time).collect(),
+        route_at,
         route_scheme: pages().map(|page| page.scheme.clone()).collect(),
         route_host: pages().map(|page| page.host.clone()).collect(),
         route_path: pages().map(|page| page.path.clone()).collect(),
@@ -558,33 +456,6 @@ fn visit_row(visit: &Visit<'_>, version: u64) -> VisitRow {
         version,
         is_deleted: 0,
     }
-}
-
-fn company_day_row(total: DayTotals, day: LocalDay, version: u64) -> CompanyDayRow {
-    CompanyDayRow {
-        site: total.site,
-        day: day.0,
-        company_id: total.company_id,
-        company_name: total.newest_name,
-        company_domain: total.newest_domain,
-        company_industry: total.newest_industry,
-        company_confidence: total.newest_confidence,
-        country_code: total.newest_country,
-        region: total.newest_region,
-        city: total.newest_city,
-        visits: total.visit_count,
-        visitors: total.visitor_count,
-        pageviews: total.pageview_count,
-        visible_ms: total.visible_sum,
-        first_visit_at: total.first_at,
-        last_visit_at: total.last_at,
-        version,
-        is_deleted: 0,
-    }
-}
-
-fn vanished_company_day(site: &str, company_id: u64, day: LocalDay, version: u64) -> CompanyDayRow {
-    CompanyDayRow { site: site.to_owned(), day: day.0, company_id, version, is_deleted: 1, ..CompanyDayRow::default() }
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use crate::{store::EventRow, time::UnixMillis};
 use beacon::EventKind;
 use sha2::{Digest, Sha256};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 use uuid::Uuid;
@@ -42,6 +42,8 @@ use uuid::Uuid;
 const DAY: i64 = 86_400_000;
 /// Longest kept e-mail address or name of an `identify` event, in bytes (RFC 5321 allows 254 for an address).
 const MAX_IDENTITY_BYTES: usize = 254;
+/// Events of a visit whose names are kept.
+const MAX_EVENT_NAMES: usize = 1_000;
 
 /// The longest silence inside a visit: 1 minute to 12 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +118,8 @@ pub struct Visit<'a> {
     pub ended_at: UnixMillis,
     /// How many events of any kind.
     pub events: u32,
+    /// What goals can be made of: names of custom events, and the kinds `outbound`, `download`, `form`, `video`.
+    pub event_names: BTreeSet<&'a str>,
     /// What the visitor said of themselves, the latest of each.
     pub identity: Identity,
 }
@@ -327,9 +331,19 @@ fn visit_of<'a>(events: &[&'a EventRow]) -> Option<Visit<'a>> {
         landing,
         ended_at: events.last()?.event_time,
         events: u32::try_from(events.len()).unwrap_or(u32::MAX),
+        event_names: events.iter().filter_map(|event| goal_name(event)).take(MAX_EVENT_NAMES).collect(),
         identity,
         route,
     })
+}
+
+/// The name by which a goal can mean this event; none for those that only measure.
+fn goal_name(event: &EventRow) -> Option<&str> {
+    match event.event_type.as_str() {
+        "custom" => Some(event.name.as_str()).filter(|name| !name.is_empty()),
+        kind @ ("outbound" | "download" | "form" | "video") => Some(kind),
+        _ => None,
+    }
 }
 
 impl Identity {

@@ -1,6 +1,6 @@
 //! The SQL of the reports. Values travel as server-side parameters, never in the text.
 //!
-//! Leads come from `company_days` where whole days were asked for, else from `visits`; both are replacing tables, read
+//! Leads come from `company_activity` where whole days were asked for, else from `visits`; both are replacing tables, read
 //! with `FINAL`, which also leaves out rows marked as deleted. No query reads `events`. A list first finds the companies
 //! of its page and then reads what is known of those.
 //!
@@ -91,7 +91,7 @@ struct Count {
 /// One row per company and day of the window.
 const DAYS_IN_WINDOW: &str = "\
     SELECT company_id, visits, pageviews, first_visit_at \
-    FROM company_days FINAL \
+    FROM company_activity FINAL \
     WHERE site = {site:String} AND company_id != 0 AND day BETWEEN {first_day:Date} AND {last_day:Date}";
 
 /// The same columns, one row per visit, for windows that cut through days.
@@ -186,7 +186,7 @@ pub(super) async fn companies(store: &Store, site: &SiteId, ids: &[u64]) -> Resu
             toUInt64(sum(entry.pageviews)) AS pageviews, \
             toUnixTimestamp64Milli(min(entry.first_visit_at)) AS first_visit, \
             toUnixTimestamp64Milli(max(entry.last_visit_at)) AS last_visit \
-        FROM company_days AS entry FINAL \
+        FROM company_activity AS entry FINAL \
         PREWHERE entry.site = {site:String} AND entry.company_id IN {companies:Array(UInt64)} \
         GROUP BY company_id";
     all(store, read(store, sql, site).param("companies", ids)).await

@@ -4,7 +4,7 @@
 //! rows survive a power loss. A token makes a repeated insert a no-op for as long as it is among the table's last
 //! `non_replicated_deduplication_window` inserts, across restarts of the server.
 
-use super::{CompanyDayRow, DropRow, EventRow, Store, StoreError, VisitRow};
+use super::{CompanyDayRow, CompanyRow, DropRow, EventRow, Store, StoreError, VisitRow};
 use clickhouse::{Client, RowOwned, RowWrite};
 
 /// More rows or bytes than one call ever sends, so that the server never splits it and the token covers all of it.
@@ -32,7 +32,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn insert_company_days(&self, rows: &[CompanyDayRow]) -> Result<(), StoreError> {
-        self.insert("company_days", None, rows).await
+        self.insert("company_activity", None, rows).await
+    }
+
+    /// Stores companies; of two rows with the same key the higher version counts.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn insert_companies(&self, rows: &[CompanyRow]) -> Result<(), StoreError> {
+        self.insert("companies", None, rows).await
     }
 
     /// Stores counts of dropped events; a batch's row replaces its own earlier one.

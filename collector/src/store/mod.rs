@@ -17,4 +17,4 @@ mod statements;
 pub use connection::{Settings, Store, Version};
 pub use error::StoreError;
 pub use migrate::{MIGRATIONS, Migration};
-pub use rows::{CompanyDayRow, DropRow, EventRow, VisitRow};
+pub use rows::{CompanyDayRow, CompanyRow, DropRow, EventRow, VisitRow};

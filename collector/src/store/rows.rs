@@ -157,6 +157,10 @@ pub struct VisitRow {
     pub events: u32,
     /// Visible time in milliseconds.
     pub visible_ms: u64,
+    /// Whole seconds from each page of the route to the next, summed.
+    pub visit_length: u32,
+    /// Names of its events that goals can be made of, each once.
+    pub event_names: Vec<String>,
     /// E-mail address of an identified visitor.
     pub email: String,
     /// First name of an identified visitor.
@@ -185,15 +189,15 @@ pub struct VisitRow {
     pub is_deleted: u8,
 }
 
-/// A company's visits to a site on one local day, derived from visits.
+/// A company's visits to a site on one local day, derived from visits; a row of `company_activity`.
 #[derive(Clone, Debug, Default, PartialEq, Row, Serialize, Deserialize)]
 pub struct CompanyDayRow {
     /// Site id.
     pub site: String,
+    /// Company; never 0.
+    pub company_id: u64,
     /// The site's local day, as days since 1970-01-01.
     pub day: u16,
-    /// Company; 0 for none.
-    pub company_id: u64,
     /// The company's name.
     pub company_name: String,
     /// The company's registrable domain.
@@ -202,24 +206,130 @@ pub struct CompanyDayRow {
     pub company_industry: String,
     /// Confidence in the company, 0 to 1.
     pub company_confidence: f32,
-    /// Country, ISO 3166-1 alpha-2.
+    /// Country of the latest visit, ISO 3166-1 alpha-2.
     pub country_code: String,
-    /// Region.
+    /// Region of the latest visit.
     pub region: String,
-    /// City.
+    /// City of the latest visit.
     pub city: String,
     /// Visits.
     pub visits: u32,
+    /// Visits of one pageview.
+    pub bounces: u32,
     /// Distinct visitors.
     pub visitors: u32,
     /// Pageviews.
     pub pageviews: u32,
     /// Visible time in milliseconds.
     pub visible_ms: u64,
+    /// Whole seconds from page to page, over all visits.
+    pub visit_length: u64,
     /// Start of the first visit.
     pub first_visit_at: UnixMillis,
     /// Start of the last visit.
     pub last_visit_at: UnixMillis,
+    /// Traffic sources, each once; empty text for none.
+    pub sources: Vec<String>,
+    /// Traffic mediums, each once.
+    pub mediums: Vec<String>,
+    /// Campaigns, each once.
+    pub campaigns: Vec<String>,
+    /// Search terms, each once.
+    pub terms: Vec<String>,
+    /// Countries visited from, each once.
+    pub countries: Vec<String>,
+    /// Regions visited from, each once.
+    pub regions: Vec<String>,
+    /// Cities visited from, each once.
+    pub cities: Vec<String>,
+    /// Paths of pages, each once.
+    pub paths: Vec<String>,
+    /// Names of events, each once.
+    pub event_names: Vec<String>,
+    /// Of rows with the same key the highest version counts.
+    pub version: u64,
+    /// 1 when a rebuild no longer finds it.
+    pub is_deleted: u8,
+}
+
+/// A company of a site over all time, derived from its days; a row of `companies`. From `legal_name` on it is the
+/// company's profile: `None` where nothing is known.
+#[derive(Clone, Debug, Default, PartialEq, Row, Serialize, Deserialize)]
+pub struct CompanyRow {
+    /// Site id.
+    pub site: String,
+    /// Company; never 0.
+    pub company_id: u64,
+    /// Name.
+    pub name: String,
+    /// Registrable domain; empty when unknown.
+    pub domain: String,
+    /// Industry in the words of the data set; empty when unknown.
+    pub industry: String,
+    /// Confidence in the company, 0 to 1.
+    pub confidence: f32,
+    /// Country of the latest visit, ISO 3166-1 alpha-2.
+    pub country_code: String,
+    /// Region of the latest visit.
+    pub region: String,
+    /// City of the latest visit.
+    pub city: String,
+    /// Start of the first visit ever.
+    pub first_visit_at: UnixMillis,
+    /// Start of the last visit.
+    pub last_visit_at: UnixMillis,
+    /// Visits.
+    pub visits: u64,
+    /// Pageviews.
+    pub pageviews: u64,
+    /// Visible time in milliseconds.
+    pub visible_ms: u64,
+    /// Local days with a visit.
+    pub active_days: u32,
+    /// Registered name.
+    pub legal_name: Option<String>,
+    /// At least so many employees.
+    pub employees_min: Option<u32>,
+    /// At most so many employees; `None` where the range is open or nothing is known.
+    pub employees_max: Option<u32>,
+    /// Yearly revenue in whole units of the currency.
+    pub revenue_amount: Option<u64>,
+    /// Currency of the revenue, ISO 4217.
+    pub revenue_currency: Option<String>,
+    /// Year of the revenue.
+    pub revenue_year: Option<i16>,
+    /// Street and number of the seat.
+    pub street: Option<String>,
+    /// Postal code of the seat.
+    pub postcode: Option<String>,
+    /// City of the seat.
+    pub address_city: Option<String>,
+    /// Region of the seat.
+    pub address_region: Option<String>,
+    /// Country of the seat, ISO 3166-1 alpha-2.
+    pub address_country_code: Option<String>,
+    /// Phone number.
+    pub phone: Option<String>,
+    /// Website.
+    pub website_url: Option<String>,
+    /// LinkedIn page.
+    pub linkedin_url: Option<String>,
+    /// Account on X, formerly Twitter.
+    pub twitter_url: Option<String>,
+    /// Facebook page.
+    pub facebook_url: Option<String>,
+    /// Logo.
+    pub logo_url: Option<String>,
+    /// Legal entity identifier, ISO 17442.
+    pub legal_entity_identifier: Option<String>,
+    /// One sentence in English.
+    pub description: Option<String>,
+    /// The year it was founded.
+    pub founded: Option<i16>,
+    /// Name of the parent company.
+    pub parent_name: Option<String>,
+    /// Domain of the parent company.
+    pub parent_domain: Option<String>,
     /// Of rows with the same key the highest version counts.
     pub version: u64,
     /// 1 when a rebuild no longer finds it.

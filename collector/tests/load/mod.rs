@@ -125,7 +125,7 @@ pub(crate) fn assert_stored_once(firmsight: &Firmsight, acknowledged: &HashSet<U
         let visits: u64 =
             store.client().query_raw("SELECT sum(pageviews) FROM visits FINAL").fetch_one().await.unwrap();
         let days: u64 =
-            store.client().query_raw("SELECT sum(pageviews) FROM company_days FINAL").fetch_one().await.unwrap();
+            store.client().query_raw("SELECT sum(pageviews) FROM company_activity FINAL").fetch_one().await.unwrap();
         clickhouse.stop().await;
         (ids, visits, days)
     });

@@ -24,7 +24,9 @@ use collector::{
     store::{CompanyDayRow, DropRow, EventRow, Store, VisitRow},
     time::{UnixMillis, UtcDay},
 };
-use firmsight_resolver::{Company, CompanyId, Confidence, Location, NameAnswer, NetworkKind, Source, Verdict};
+use firmsight_resolver::{
+    Company, CompanyId, Confidence, EvidenceList, Location, NameAnswer, NetworkKind, Source, Verdict,
+};
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -45,36 +47,36 @@ const START: i64 = 1_774_656_000_000;
 struct Addresses;
 
 impl Resolve for Addresses {
-    fn local(&self, ip: IpAddr) -> Verdict {
+    fn local(&self, ip: IpAddr) -> Arc<Verdict> {
         let IpAddr::V4(v4) = ip else { panic!("only IPv4 here") };
         let company = (v4.octets()[0] == 192).then(|| {
             let domain = format!("company{}.example", v4.octets()[3]);
             Company {
                 id: CompanyId::of_domain(&domain),
-                name: domain.to_uppercase(),
-                domain: Some(domain),
-                industry: Some("Finance".to_owned()),
+                name: domain.to_uppercase().into(),
+                domain: Some(domain.into()),
+                industry: Some("Finance".into()),
                 source: Source::Asn,
                 confidence: Confidence::new(0.75),
             }
         });
-        Verdict {
+        Arc::new(Verdict {
             ip: Some(ip),
             kind: if company.is_some() { NetworkKind::Business } else { NetworkKind::Residential },
             company,
-            location: Location { country_code: "DE".to_owned(), region: String::new(), city: "Kiel".to_owned() },
+            location: Arc::new(Location { country_code: "DE".into(), region: String::new(), city: "Kiel".into() }),
             asn: None,
             ptr: NameAnswer::NotAsked,
             is_final: false,
-            evidence: Vec::new(),
-        }
+            evidence: EvidenceList::default(),
+        })
     }
 
-    async fn resolve(&self, ip: IpAddr) -> Verdict {
+    async fn resolve(&self, ip: IpAddr) -> Arc<Verdict> {
         self.local(ip)
     }
 
-    fn judge_name(&self, _: &str) -> Verdict {
+    fn judge_name(&self, _: &str) -> Arc<Verdict> {
         panic!("no names here")
     }
 }
@@ -333,7 +335,7 @@ fn counted_by_hand(beacons: &[SpooledBeacon]) -> BTreeMap<(String, String, u64),
             let pages: Vec<_> = visit.iter().filter(|beacon| beacon.events[0].kind == EventKind::Pageview).collect();
             let Some(first) = pages.first() else { continue };
             let ClientAddress::Ip(ip) = visit[0].address else { continue };
-            let company = Addresses.local(ip).company.unwrap().id.0;
+            let company = Addresses.local(ip).company.as_ref().unwrap().id.0;
             let zone = if first.site.as_str() == "berlin" { "Europe/Berlin" } else { "Pacific/Apia" };
             let started = first.received.0;
             let date = jiff::Timestamp::from_millisecond(started).unwrap().in_tz(zone).unwrap().date();

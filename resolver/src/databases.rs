@@ -2,11 +2,10 @@
 
 use crate::{
     DatabaseKind, ResolverError,
-    mmdb::{Facts, Mmdb, OperatorKey},
-    rules::Rules,
+    mmdb::{Facts, Mmdb, OperatorKey, Place},
+    rules::{Rules, operator_sizes::Footprint},
     signals::{
         domain_map::DomainMap,
-        operator_size::Footprint,
         range_lists::{MAGIC, RangeTable},
     },
 };
@@ -138,7 +137,7 @@ impl Databases {
         mmdb.chain(self.lists.iter().cloned()).collect()
     }
 
-    /// Everything the databases know of an address.
+    /// Everything the network databases know of an address.
     pub(crate) fn facts(&self, ip: IpAddr) -> Facts<'_> {
         let mut facts = Facts::default();
         for mmdb in &self.mmdb {
@@ -154,6 +153,11 @@ impl Databases {
             mmdb.find_operator(ip, &mut key);
         }
         key
+    }
+
+    /// The record of the first city or country database that has one for an address, and which database that is.
+    pub(crate) fn place(&self, ip: IpAddr) -> Option<(usize, Place<'_>)> {
+        self.mmdb.iter().enumerate().find_map(|(index, mmdb)| Some((index, mmdb.place(ip)?)))
     }
 
     /// What an autonomous system announces. The first call walks the network databases, which takes a second; others

@@ -15,7 +15,8 @@
 //!
 //! docs/decisions/0003-resolver.md says where the weights come from.
 
-use crate::{Company, CompanyId, Confidence, Evidence, NetworkKind, Source, signals::domain_map::is_organisation};
+use crate::{Company, CompanyId, Confidence, Evidence, EvidenceList, NetworkKind, Source};
+use std::sync::Arc;
 
 /// A kind must be at least this likely (log-odds) to be named: one in four.
 const LEAST_SCORE: f32 = -1.1;
@@ -24,10 +25,11 @@ const LEAST_SCORE: f32 = -1.1;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Candidate {
     /// Registrable domain, where known.
-    pub(crate) domain: Option<String>,
-    pub(crate) name: String,
-    pub(crate) industry: Option<String>,
-    pub(crate) id: CompanyId,
+    pub(crate) domain: Option<Arc<str>>,
+    pub(crate) name: Arc<str>,
+    pub(crate) industry: Option<Arc<str>>,
+    /// Where it is known already; else it follows from domain or name, which costs a hash.
+    pub(crate) id: Option<CompanyId>,
     pub(crate) source: Source,
     /// Log-odds of the signal that proposed it.
     pub(crate) weight: f32,
@@ -35,29 +37,43 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     /// The stable key of a company with this domain, or with this name where no domain is known.
-    pub(crate) fn id(domain: Option<&str>, name: &str) -> CompanyId {
-        domain.map_or_else(|| CompanyId::of_name(name), CompanyId::of_domain)
+    pub(crate) fn id(&self) -> CompanyId {
+        let of_domain = || self.domain.as_deref().map(CompanyId::of_domain);
+        self.id.or_else(of_domain).unwrap_or_else(|| CompanyId::of_name(&self.name))
     }
 }
 
 /// The sums of weights by kind: all that a network kind is decided by, and small enough to live on the stack.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Scores {
-    /// In the order of [`NetworkKind::ALL`]; `None` where no evidence spoke.
-    sums: [Option<f32>; NetworkKind::ALL.len()],
+    /// In the order of [`NetworkKind::ALL`].
+    sums: [f32; NetworkKind::ALL.len()],
+    /// The bits of those kinds that evidence spoke for or against.
+    spoken: u16,
 }
 
 impl Scores {
     pub(crate) fn add(&mut self, kind: NetworkKind, weight: f32) {
-        let known = NetworkKind::ALL.iter().position(|known| *known == kind && kind != NetworkKind::Unknown);
-        if let Some(sum) = known.and_then(|index| self.sums.get_mut(index)) {
-            *sum = Some(sum.unwrap_or(0.0) + weight);
+        if kind != NetworkKind::Unknown
+            && let Some(sum) = self.sums.get_mut(kind as usize)
+        {
+            *sum += weight;
+            self.spoken |= 1 << kind as u16;
         }
+    }
+
+    /// Adds the sums of another.
+    pub(crate) fn add_all(&mut self, other: &Self) {
+        for (sum, other) in self.sums.iter_mut().zip(other.sums) {
+            *sum += other;
+        }
+        self.spoken |= other.spoken;
     }
 
     /// The kinds that any evidence spoke for or against.
     fn spoken(&self) -> impl Iterator<Item = (NetworkKind, f32)> + '_ {
-        NetworkKind::ALL.into_iter().zip(self.sums).filter_map(|(kind, sum)| sum.map(|sum| (kind, sum)))
+        let spoken = NetworkKind::ALL.into_iter().zip(self.sums);
+        spoken.filter(|(kind, _)| self.spoken & (1 << *kind as u16) != 0)
     }
 
     /// The kind with the highest score; of equal ones the one that no company's network has.
@@ -65,7 +81,7 @@ impl Scores {
         let mut best: Option<(NetworkKind, f32)> = None;
         for (kind, score) in self.spoken() {
             let wins = best.is_none_or(|(other, highest)| {
-                score > highest || (score == highest && is_organisation(other) && !is_organisation(kind))
+                score > highest || (score == highest && other.is_organisation() && !kind.is_organisation())
             });
             if wins {
                 best = Some((kind, score));
@@ -79,14 +95,15 @@ impl Scores {
         let sum = |counts: fn(NetworkKind) -> bool| {
             self.spoken().filter(|(kind, _)| counts(*kind)).map(|(_, score)| score.exp()).sum::<f32>()
         };
-        sum(is_organisation) / (1.0 + sum(|_| true))
+        sum(NetworkKind::is_organisation) / (1.0 + sum(|_| true))
     }
 }
 
 /// Everything that was found out about one address.
 #[derive(Debug, Default)]
 pub(crate) struct Case {
-    evidence: Vec<Evidence>,
+    scores: Scores,
+    evidence: EvidenceList,
     candidates: Vec<Candidate>,
     is_final: bool,
 }
@@ -97,20 +114,28 @@ pub(crate) struct Decision {
     pub(crate) kind: NetworkKind,
     pub(crate) company: Option<Company>,
     pub(crate) is_final: bool,
-    /// Strongest first.
-    pub(crate) evidence: Vec<Evidence>,
+    pub(crate) evidence: EvidenceList,
 }
 
 impl Case {
     /// Adds evidence.
     pub(crate) fn add(&mut self, evidence: Evidence) {
+        if let Some(kind) = evidence.kind {
+            self.scores.add(kind, evidence.weight);
+        }
         self.evidence.push(evidence);
     }
 
     /// Adds evidence that no later signal can overturn.
     pub(crate) fn add_final(&mut self, evidence: Evidence) {
-        self.evidence.push(evidence);
+        self.add(evidence);
         self.is_final = true;
+    }
+
+    /// Adds what others share: evidence with the sums of its weights.
+    pub(crate) fn add_shared(&mut self, scores: &Scores, evidence: &Arc<[Evidence]>) {
+        self.scores.add_all(scores);
+        self.evidence.share(Arc::clone(evidence));
     }
 
     /// Proposes a company.
@@ -119,20 +144,13 @@ impl Case {
     }
 
     /// Weighs everything.
-    pub(crate) fn decide(mut self) -> Decision {
-        let mut scores = Scores::default();
-        for evidence in &self.evidence {
-            if let Some(kind) = evidence.kind {
-                scores.add(kind, evidence.weight);
-            }
-        }
-        let winner = scores.winner();
-        let company = if is_organisation(winner) { self.company(&scores) } else { None };
-        self.evidence.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()));
+    pub(crate) fn decide(self) -> Decision {
+        let winner = self.scores.winner();
+        let company = if winner.is_organisation() { self.company() } else { None };
         Decision { kind: winner, company, is_final: self.is_final, evidence: self.evidence }
     }
 
-    fn company(&self, scores: &Scores) -> Option<Company> {
+    fn company(&self) -> Option<Company> {
         // Of equally heavy candidates the first proposed stays.
         let best = self.candidates.iter().rev().max_by(|a, b| a.weight.total_cmp(&b.weight))?;
         let of_best: f32 = self
@@ -143,12 +161,12 @@ impl Case {
             .sum();
         let of_all: f32 = self.candidates.iter().map(|candidate| candidate.weight.exp()).sum();
         Some(Company {
-            id: best.id,
+            id: best.id(),
             name: best.name.clone(),
             domain: best.domain.clone(),
             industry: best.industry.clone(),
             source: best.source,
-            confidence: Confidence::new(scores.organisation() * (of_best / of_all)),
+            confidence: Confidence::new(self.scores.organisation() * (of_best / of_all)),
         })
     }
 }
@@ -156,17 +174,18 @@ impl Case {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Statement;
 
     fn evidence(kind: NetworkKind, weight: f32) -> Evidence {
-        Evidence { source: Source::Asn, statement: String::new(), kind: Some(kind), weight }
+        Evidence { source: Source::Asn, statement: Statement::fixed(""), kind: Some(kind), weight }
     }
 
     fn candidate(domain: &str, weight: f32) -> Candidate {
         Candidate {
-            domain: Some(domain.to_owned()),
-            name: domain.to_owned(),
+            domain: Some(domain.into()),
+            name: domain.into(),
             industry: None,
-            id: CompanyId::of_domain(domain),
+            id: None,
             source: Source::Ptr,
             weight,
         }

@@ -19,7 +19,8 @@ pub fn read_data_file(path: &Path, addresses: &[IpAddr]) -> Result<Vec<DatabaseS
     let mut databases = Databases::none();
     databases.add(path, rules)?;
     for ip in addresses {
-        black_box(databases.facts(*ip).location());
+        let facts = databases.facts(*ip);
+        black_box(databases.place(*ip).map(|(_, place)| place.location(facts.network_country)));
         black_box(databases.ranges.iter().filter_map(|table| table.evidence(*ip)).count());
     }
     black_box(databases.autonomous_system(0));

@@ -26,7 +26,7 @@
 //!
 //! // A name that is already known, from a log with host names or from `--hosts`.
 //! let verdict = resolver.judge_named(None, "nat-pool-muc-t.redhat.com");
-//! assert_eq!(verdict.company.unwrap().domain.as_deref(), Some("redhat.com"));
+//! assert_eq!(verdict.company.as_ref().unwrap().domain.as_deref(), Some("redhat.com"));
 //!
 //! let verdict = resolver.judge_named(None, "dialup-203-0-113-9.provider.example.com");
 //! assert_eq!(verdict.kind, NetworkKind::Residential);
@@ -42,7 +42,8 @@
 //!
 //! Signals (`signals/`) are pure: each reads one source and returns evidence with a weight in log-odds. `decision` adds the
 //! weights up. `mmdb`, `databases` and `dns` are the shells with files and sockets. The rules are readable tables in
-//! `geoip-data/rules/`, compiled once by [`Resolver::new`].
+//! `geoip-data/rules/`, compiled once by [`Resolver::new`]; `rules/` holds them in memory. Verdicts are shared
+//! ([`std::sync::Arc`]) and remembered, within bounds, as long as their data ([`Settings::verdict_cache_bytes`]).
 //!
 //! Addresses and names stay in memory: nothing here writes to disk, and statements in evidence never hold either.
 #![deny(unsafe_code)]
@@ -51,6 +52,7 @@ mod databases;
 mod decision;
 mod dns;
 mod error;
+mod evidence;
 #[doc(hidden)]
 pub mod fuzzing;
 mod mmdb;
@@ -61,11 +63,12 @@ mod resolver;
 mod rules;
 mod signals;
 mod verdict;
-mod words;
+mod verdict_cache;
 
 pub use databases::{DatabaseStatus, Databases};
 pub use dns::DnsStatistics;
 pub use error::ResolverError;
+pub use evidence::{Evidence, EvidenceList, Source, Statement};
 pub use mmdb::DatabaseKind;
 pub use output::{explain, to_json};
 pub use profiles::{
@@ -73,4 +76,4 @@ pub use profiles::{
     ProfilesStatus, Revenue, SourceStatus,
 };
 pub use resolver::{DoorVerdict, Resolver, Settings};
-pub use verdict::{Asn, Company, CompanyId, Confidence, Evidence, Location, NameAnswer, NetworkKind, Source, Verdict};
+pub use verdict::{Asn, Company, CompanyId, Confidence, Location, NameAnswer, NetworkKind, Verdict};

@@ -6,7 +6,7 @@
 //! for IPv6. So a file is opened, a few of its records are looked at, and it is remembered what it can say; a look-up then
 //! decodes only those fields, borrowed from the mapped file. The first file that knows a fact wins, in the order given.
 
-use crate::{ResolverError, signals::operator_size::Footprint, verdict::Location};
+use crate::{ResolverError, rules::operator_sizes::Footprint, verdict::Location};
 use maxminddb::{LookupResult, MaxMindDbError, Mmap, Reader, WithinOptions};
 use serde::{Deserialize, Deserializer, de};
 use std::{
@@ -88,25 +88,29 @@ pub(crate) struct Facts<'a> {
     pub(crate) as_domain: &'a str,
     /// By the network database.
     pub(crate) network_country: &'a str,
-    /// By the city or country database.
-    pub(crate) country: &'a str,
-    pub(crate) region: &'a str,
-    pub(crate) city: &'a str,
 }
 
-impl Facts<'_> {
+/// A record of a city or country database: where it is, to be read when needed.
+pub(crate) struct Place<'a> {
+    mmdb: &'a Mmdb,
+    found: LookupResult<'a, Mmap>,
+    offset: usize,
+}
+
+impl Place<'_> {
+    /// A number that no other record of this file has.
+    pub(crate) fn offset(&self) -> usize {
+        self.offset
+    }
+
     /// Where the address is. The network database's country is the better one: where the city database names another
     /// country, its city is wrong too and is left out.
-    pub(crate) fn location(&self) -> Location {
-        let agrees = self.network_country.is_empty() || self.network_country.eq_ignore_ascii_case(self.country);
-        if agrees {
-            Location {
-                country_code: self.country.to_ascii_uppercase(),
-                region: self.region.to_owned(),
-                city: self.city.to_owned(),
-            }
+    pub(crate) fn location(&self, network_country: &str) -> Location {
+        let (country, region, city) = self.mmdb.read_place(&self.found);
+        if network_country.is_empty() || network_country.eq_ignore_ascii_case(country) {
+            Location { country_code: country.to_ascii_uppercase(), region: region.to_owned(), city: city.to_owned() }
         } else {
-            Location { country_code: self.network_country.to_ascii_uppercase(), ..Location::default() }
+            Location { country_code: network_country.to_ascii_uppercase(), ..Location::default() }
         }
     }
 }
@@ -151,36 +155,47 @@ impl Mmdb {
 
     /// Adds what this file knows of an address. A damaged record counts as no record.
     pub(crate) fn look_up<'a>(&'a self, ip: IpAddr, facts: &mut Facts<'a>) {
-        let found = self.find(ip);
-        if self.kind == DatabaseKind::Asn {
-            facts.operator.push(found.as_ref().and_then(LookupResult::offset));
+        if self.kind != DatabaseKind::Asn {
+            return;
         }
-        let Some(found) = found else { return };
-        match self.kind {
-            DatabaseKind::Asn => {
-                if facts.asn.is_none()
-                    && let Ok(Some(record)) = found.decode::<AsnRecord<'_>>()
-                {
-                    facts.asn = record.asn.map(|AsNumber(number)| number);
-                    facts.as_name = record.name();
-                    facts.as_domain = record.domain();
-                    facts.network_country = record.country_code.unwrap_or_default();
-                }
-            }
-            DatabaseKind::City | DatabaseKind::Country if facts.country.is_empty() => {
-                if self.nested {
-                    if let Ok(Some(record)) = found.decode::<NestedPlace<'_>>() {
-                        facts.country = record.country.and_then(|country| country.iso_code).unwrap_or_default();
-                        facts.region = record.subdivisions.and_then(|list| list.0).unwrap_or_default();
-                        facts.city = record.city.and_then(Named::english).unwrap_or_default();
-                    }
-                } else if let Ok(Some(record)) = found.decode::<FlatPlace<'_>>() {
-                    facts.country = record.country_code.or(record.country).unwrap_or_default();
-                    facts.region = record.region.unwrap_or_default();
-                    facts.city = record.city.unwrap_or_default();
-                }
-            }
-            _ => {}
+        let found = self.find(ip);
+        facts.operator.push(found.as_ref().and_then(LookupResult::offset));
+        if facts.asn.is_none()
+            && let Some(found) = found
+            && let Ok(Some(record)) = found.decode::<AsnRecord<'_>>()
+        {
+            facts.asn = record.asn.map(|AsNumber(number)| number);
+            facts.as_name = record.name();
+            facts.as_domain = record.domain();
+            facts.network_country = record.country_code.unwrap_or_default();
+        }
+    }
+
+    /// The record of an address's place, for files that know places.
+    pub(crate) fn place(&self, ip: IpAddr) -> Option<Place<'_>> {
+        if !matches!(self.kind, DatabaseKind::City | DatabaseKind::Country) {
+            return None;
+        }
+        let found = self.find(ip)?;
+        Some(Place { mmdb: self, offset: found.offset()?, found })
+    }
+
+    /// Country, region and city; empty where unknown. A damaged record counts as no record.
+    fn read_place<'a>(&'a self, found: &LookupResult<'a, Mmap>) -> (&'a str, &'a str, &'a str) {
+        if self.nested {
+            let Ok(Some(record)) = found.decode::<NestedPlace<'_>>() else { return ("", "", "") };
+            (
+                record.country.and_then(|country| country.iso_code).unwrap_or_default(),
+                record.subdivisions.and_then(|list| list.0).unwrap_or_default(),
+                record.city.and_then(Named::english).unwrap_or_default(),
+            )
+        } else {
+            let Ok(Some(record)) = found.decode::<FlatPlace<'_>>() else { return ("", "", "") };
+            (
+                record.country_code.or(record.country).unwrap_or_default(),
+                record.region.unwrap_or_default(),
+                record.city.unwrap_or_default(),
+            )
         }
     }
 

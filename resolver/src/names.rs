@@ -1,20 +1,36 @@
 //! Host names: cleaning them and finding the registrable domain by the Public Suffix List.
 
+use std::sync::Arc;
+
 /// RFC 1035: the longest name in presentation form without the final dot.
 const MAX_NAME: usize = 253;
+/// RFC 1035: the longest label.
+const MAX_LABEL: usize = 63;
 
 /// A host name in lower case without the final dot, or `None` when it can't be one: too long, an empty or over-long
 /// label, or a character outside letters, digits, hyphen and underscore (RFC 952, RFC 1123, RFC 8552).
 #[must_use]
-pub(crate) fn clean(name: &str) -> Option<String> {
+pub(crate) fn clean(name: &str) -> Option<Arc<str>> {
     let name = name.trim();
     let name = name.strip_suffix('.').unwrap_or(name);
-    let label_is_fine = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    };
-    (!name.is_empty() && name.len() <= MAX_NAME && name.split('.').all(label_is_fine))
-        .then(|| name.to_ascii_lowercase())
+    let mut lower = [0; MAX_NAME];
+    let lower = lower.get_mut(..name.len())?;
+    let mut label = 0;
+    for (into, byte) in lower.iter_mut().zip(name.bytes()) {
+        label = match byte {
+            b'.' if label == 0 => return None,
+            b'.' => 0,
+            _ if label == MAX_LABEL => return None,
+            b'-' | b'_' => label + 1,
+            _ if byte.is_ascii_alphanumeric() => label + 1,
+            _ => return None,
+        };
+        *into = byte.to_ascii_lowercase();
+    }
+    if label == 0 {
+        return None;
+    }
+    std::str::from_utf8(lower).ok().map(Arc::from)
 }
 
 /// The registrable domain of a name: the part of the public suffix that registries run, and one label more.
@@ -22,18 +38,22 @@ pub(crate) fn clean(name: &str) -> Option<String> {
 /// Suffixes that companies opened to their customers (`compute-1.amazonaws.com`, `github.io`) are looked through, so
 /// that such a name belongs to the company that runs the platform. `None` for names without a known ending.
 #[must_use]
-pub(crate) fn registrable_domain(name: &str) -> Option<String> {
+pub(crate) fn registrable_domain(name: &str) -> Option<Arc<str>> {
     let name = clean(name)?;
-    let mut rest = name.as_str();
+    registrable_part(&name).map(Arc::from)
+}
+
+/// [`registrable_domain`] of a name that is clean already.
+pub(crate) fn registrable_part(name: &str) -> Option<&str> {
+    let mut rest = name;
     loop {
         let suffix = psl::suffix(rest.as_bytes())?;
         let length = suffix.as_bytes().len();
         match suffix.typ() {
             Some(psl::Type::Icann) => {
                 let before = name.get(..name.len().checked_sub(length + 1)?)?;
-                let label = before.rsplit('.').next()?;
-                let start = before.len() - label.len();
-                return Some(name[start..].to_owned());
+                let start = before.rfind('.').map_or(0, |dot| dot + 1);
+                return name.get(start..);
             }
             // Go on with what stands to the right of the private suffix's first label.
             Some(psl::Type::Private) => rest = rest.get(rest.len() - length..)?.split_once('.')?.1,
@@ -157,7 +177,7 @@ mod tests {
         #[test]
         fn any_text_is_read_without_harm(name in ".{0,300}") {
             if let Some(domain) = registrable_domain(&name) {
-                prop_assert!(clean(&name).is_some_and(|name| name.ends_with(&domain)));
+                prop_assert!(clean(&name).is_some_and(|name| name.ends_with(&*domain)));
                 prop_assert_eq!(registrable_domain(&domain), Some(domain.clone()));
             }
         }

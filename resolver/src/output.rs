@@ -43,10 +43,11 @@ pub fn explain(verdict: &Verdict) -> String {
         }
         NameAnswer::Failed => line(&mut text, format_args!("  reverse DNS: no answer in time")),
     }
-    if !verdict.evidence.is_empty() {
+    let evidence = verdict.evidence.strongest_first();
+    if !evidence.is_empty() {
         line(&mut text, format_args!("  because:"));
     }
-    for evidence in &verdict.evidence {
+    for evidence in evidence {
         let kind = evidence.kind.map_or("", |kind| kind.as_str());
         line(&mut text, format_args!("  {:+5.1} {kind:<12} {}", evidence.weight, evidence.statement));
     }

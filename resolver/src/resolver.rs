@@ -1,24 +1,30 @@
 //! The resolver: asks every signal, then decides.
 
 use crate::{
-    Asn, Databases, DnsStatistics, NameAnswer, NetworkKind, ResolverError, Verdict,
+    Databases, DnsStatistics, Location, NameAnswer, NetworkKind, ResolverError, Verdict,
     decision::{Case, Scores},
     dns::ReverseDns,
     mmdb::Facts,
     names,
     rules::Rules,
     signals::{
-        asn::{self, OperatorCache, OperatorJudgement, System},
+        asn::{self, Operator, OperatorCache, System},
         ptr_name,
     },
-    verdict::Location,
+    verdict_cache::{NameState, VerdictCache},
 };
+use quick_cache::sync::Cache;
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+/// How many places are remembered, some 200 bytes each.
+const MAX_PLACES: usize = 65_536;
+/// How long a verdict with an answer of DNS is given again before DNS's own cache is asked: its shortest time.
+const NAMED_VERDICT: Duration = Duration::from_secs(5 * 60);
 
 /// How a resolver works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +39,10 @@ pub struct Settings {
     pub dns_concurrency: usize,
     /// How many addresses' names are kept in memory.
     pub cache_entries: usize,
+    /// How many verdicts are kept in memory; 0 keeps none.
+    pub verdict_cache_entries: usize,
+    /// How much memory they may take, about, in bytes.
+    pub verdict_cache_bytes: u64,
 }
 
 impl Default for Settings {
@@ -43,6 +53,8 @@ impl Default for Settings {
             ptr_timeout: Duration::from_secs(2),
             dns_concurrency: 256,
             cache_entries: 200_000,
+            verdict_cache_entries: 200_000,
+            verdict_cache_bytes: 64 << 20,
         }
     }
 }
@@ -54,10 +66,18 @@ pub struct Resolver {
 }
 
 struct Inner {
+    data: Data,
+    dns: Option<ReverseDns>,
+}
+
+/// Data files and rules, with all that was made from them: what replaces one replaces the other.
+struct Data {
     databases: Databases,
     rules: Rules,
     operators: OperatorCache,
-    dns: Option<ReverseDns>,
+    /// By database, record and the network's country.
+    places: Cache<(usize, usize, Arc<str>), Arc<Location>>,
+    verdicts: VerdictCache,
 }
 
 /// The little that decides at the door whether an event goes on.
@@ -77,11 +97,17 @@ impl Resolver {
     /// When a rule file is malformed or the DNS client can't start.
     pub fn new(databases: Databases, settings: Settings) -> Result<Self, ResolverError> {
         let dns = if settings.dns { Some(ReverseDns::new(&settings)?) } else { None };
-        let rules = Rules::compile()?;
-        let inner = Arc::new(Inner { databases, rules, operators: OperatorCache::default(), dns });
+        let data = Data {
+            databases,
+            rules: Rules::compile()?,
+            operators: OperatorCache::default(),
+            places: Cache::new(MAX_PLACES),
+            verdicts: VerdictCache::new(settings.verdict_cache_entries, settings.verdict_cache_bytes),
+        };
+        let inner = Arc::new(Inner { data, dns });
         let walker = Arc::clone(&inner);
         // Without the thread the first address that needs a footprint walks the databases itself.
-        drop(thread::Builder::new().name("footprints".to_owned()).spawn(move || walker.databases.footprint(0)));
+        drop(thread::Builder::new().name("footprints".to_owned()).spawn(move || walker.data.databases.footprint(0)));
         Ok(Self { inner })
     }
 
@@ -91,120 +117,175 @@ impl Resolver {
         self.inner.dns.as_ref().map(ReverseDns::statistics)
     }
 
+    /// How many verdicts are remembered, and how much memory belongs to them, about, in bytes.
+    #[must_use]
+    pub fn verdict_cache_size(&self) -> (usize, u64) {
+        self.inner.data.verdicts.size()
+    }
+
     /// The data files behind this resolver.
     #[must_use]
     pub fn databases(&self) -> &Databases {
-        &self.inner.databases
+        &self.inner.data.databases
     }
 
-    /// Kind and finality of [`Self::local`], several times as fast: nothing is put into words, and nothing is allocated
-    /// for a network that was seen before.
+    /// Kind and finality of [`Self::local`], for addresses that may never come again: nothing is remembered but their
+    /// operator, and nothing is allocated for an operator that was seen before.
     #[must_use]
     pub fn door(&self, ip: IpAddr) -> DoorVerdict {
-        let Inner { databases, rules, .. } = &*self.inner;
-        let ip = ip.to_canonical();
-        if rules.special_purpose.statement(ip).is_some() {
-            return DoorVerdict { kind: NetworkKind::Reserved, is_final: true };
-        }
-        let mut scores = Scores::default();
-        let mut is_final = false;
-        for (meaning, _) in databases.ranges.iter().filter_map(|table| table.meaning(ip)) {
-            scores.add(meaning.kind, meaning.weight);
-            is_final |= meaning.is_final;
-        }
-        self.operator(databases.operator(ip).get(), || databases.facts(ip)).score(&mut scores);
-        DoorVerdict { kind: scores.winner(), is_final }
+        self.inner.data.door(ip.to_canonical())
     }
 
-    /// What can be said of an address without asking DNS.
+    /// What can be said of an address without asking DNS: given again if it was said before, else judged and remembered.
     #[must_use]
-    pub fn local(&self, ip: IpAddr) -> Verdict {
-        self.judge(Some(ip), NameAnswer::NotAsked)
+    pub fn local(&self, ip: IpAddr) -> Arc<Verdict> {
+        let ip = ip.to_canonical();
+        let data = &self.inner.data;
+        if let Some(known) = data.verdicts.get(ip, NameState::NotAsked, None) {
+            return known;
+        }
+        let verdict = Arc::new(data.judge(Some(ip), NameAnswer::NotAsked));
+        data.verdicts.put(ip, NameState::NotAsked, &verdict, None);
+        verdict
     }
 
     /// What can be said of an address, reverse DNS included. Never fails: what DNS does not say in time is marked
     /// [`NameAnswer::Failed`] and the rest decides. Must run on a tokio runtime with time and I/O.
-    pub async fn resolve(&self, ip: IpAddr) -> Verdict {
-        let local = self.local(ip);
-        let Some(dns) = self.inner.dns.as_ref().filter(|_| !local.is_final) else { return local };
-        match dns.name(ip.to_canonical()).await {
-            answer @ (NameAnswer::Confirmed(_) | NameAnswer::Unconfirmed(_)) => self.judge(Some(ip), answer),
-            answer => Verdict { ptr: answer, ..local },
+    pub async fn resolve(&self, ip: IpAddr) -> Arc<Verdict> {
+        let ip = ip.to_canonical();
+        let data = &self.inner.data;
+        let Some(dns) = &self.inner.dns else { return self.local(ip) };
+        if let Some(known) = data.verdicts.get(ip, NameState::Answered, Some(Instant::now())) {
+            return known;
         }
+        if data.door(ip).is_final {
+            return self.local(ip);
+        }
+        let answer = dns.name(ip).await;
+        let is_answer = answer != NameAnswer::Failed;
+        let verdict = Arc::new(data.judge(Some(ip), answer));
+        // A failure is remembered, for a shorter time, where the next question would be asked.
+        if is_answer {
+            data.verdicts.put(ip, NameState::Answered, &verdict, Some(Instant::now() + NAMED_VERDICT));
+        }
+        verdict
+    }
+
+    /// Judges an address and what reverse DNS said of it, remembering nothing but the operator and the place.
+    #[must_use]
+    pub fn judge(&self, ip: Option<IpAddr>, name: NameAnswer) -> Verdict {
+        self.inner.data.judge(ip.map(|ip| ip.to_canonical()), name)
     }
 
     /// Judges a host name as if it were the confirmed reverse DNS name of the address, or of an unknown one.
     #[must_use]
     pub fn judge_named(&self, ip: Option<IpAddr>, name: &str) -> Verdict {
-        let answer = names::clean(name).map_or(NameAnswer::None, NameAnswer::Confirmed);
-        self.judge(ip, answer)
+        self.judge(ip, names::clean(name).map_or(NameAnswer::None, NameAnswer::Confirmed))
     }
 
     /// Judges an autonomous system by itself. The first call walks the network databases, which takes seconds.
     #[must_use]
     pub fn judge_asn(&self, number: u32) -> Verdict {
+        let Data { databases, rules, .. } = &self.inner.data;
         let mut case = Case::default();
-        let known = self.inner.databases.autonomous_system(number);
-        if let Some((name, domain)) = known {
-            let Inner { databases, rules, .. } = &*self.inner;
+        let mut asn = None;
+        if let Some((name, domain)) = databases.autonomous_system(number) {
             let footprint = &|| databases.footprint(number);
-            asn::judge(System { name, domain, footprint }, &databases.domain_map, rules).add_to(&mut case);
+            let system = System { number: Some(number), name, domain, country: "", footprint };
+            let operator = asn::judge(system, &databases.domain_map, rules);
+            operator.add_to(&mut case);
+            asn = operator.asn;
         }
-        let asn = known.map(|(name, domain)| Asn { number, name: name.to_owned(), domain: domain.to_owned() });
-        verdict(None, case, Location::default(), asn, NameAnswer::NotAsked)
+        let decision = case.decide();
+        Verdict {
+            ip: None,
+            kind: decision.kind,
+            company: decision.company,
+            location: Arc::default(),
+            asn,
+            ptr: NameAnswer::NotAsked,
+            is_final: decision.is_final,
+            evidence: decision.evidence,
+        }
+    }
+}
+
+impl Data {
+    fn door(&self, ip: IpAddr) -> DoorVerdict {
+        if self.rules.special_purpose.statement(ip).is_some() {
+            return DoorVerdict { kind: NetworkKind::Reserved, is_final: true };
+        }
+        let mut scores = Scores::default();
+        let mut is_final = false;
+        for (meaning, _) in self.databases.ranges.iter().filter_map(|table| table.meaning(ip)) {
+            scores.add(meaning.kind, meaning.weight);
+            is_final |= meaning.is_final;
+        }
+        self.operator(ip).score(&mut scores);
+        DoorVerdict { kind: scores.winner(), is_final }
     }
 
     fn judge(&self, ip: Option<IpAddr>, name: NameAnswer) -> Verdict {
-        let Inner { databases, rules, .. } = &*self.inner;
-        let ip = ip.map(|ip| ip.to_canonical());
         let mut case = Case::default();
-        if let Some(evidence) = ip.and_then(|ip| rules.special_purpose.evidence(ip)) {
+        let mut location = None;
+        let mut asn = None;
+        let reserved = ip.and_then(|ip| self.rules.special_purpose.evidence(ip));
+        let is_reserved = reserved.is_some();
+        if let Some(evidence) = reserved {
             case.add_final(evidence);
-            return verdict(ip, case, Location::default(), None, name);
-        }
-        if let Some(ip) = ip {
-            for (evidence, is_final) in databases.ranges.iter().filter_map(|table| table.evidence(ip)) {
+        } else if let Some(ip) = ip {
+            for (evidence, is_final) in self.databases.ranges.iter().filter_map(|table| table.evidence(ip)) {
                 if is_final {
                     case.add_final(evidence);
                 } else {
                     case.add(evidence);
                 }
             }
+            let operator = self.operator(ip);
+            operator.add_to(&mut case);
+            location = Some(self.location(ip, &operator.country));
+            asn.clone_from(&operator.asn);
         }
-        let facts = ip.map_or_else(Facts::default, |ip| databases.facts(ip));
-        self.operator(facts.operator.get(), || facts).add_to(&mut case);
-        match &name {
-            NameAnswer::Confirmed(name) => ptr_name::judge(name, true, ip, &databases.domain_map, rules, &mut case),
-            NameAnswer::Unconfirmed(name) => ptr_name::judge(name, false, ip, &databases.domain_map, rules, &mut case),
-            NameAnswer::NotAsked | NameAnswer::None | NameAnswer::Failed => {}
+        if let NameAnswer::Confirmed(host) | NameAnswer::Unconfirmed(host) = &name
+            && !is_reserved
+        {
+            let is_confirmed = matches!(name, NameAnswer::Confirmed(_));
+            ptr_name::judge(host, is_confirmed, ip, &self.databases.domain_map, &self.rules, &mut case);
         }
-        let asn =
-            facts.asn.map(|number| Asn { number, name: facts.as_name.to_owned(), domain: facts.as_domain.to_owned() });
-        verdict(ip, case, facts.location(), asn, name)
+        let decision = case.decide();
+        Verdict {
+            ip,
+            kind: decision.kind,
+            company: decision.company,
+            location: location.unwrap_or_default(),
+            asn,
+            ptr: name,
+            is_final: decision.is_final,
+            evidence: decision.evidence,
+        }
     }
 
-    /// What the operator says of everyone in its network: remembered under `key`, else from the facts.
-    fn operator<'a>(&self, key: Option<u64>, facts: impl FnOnce() -> Facts<'a>) -> Arc<OperatorJudgement> {
-        self.inner.operators.get(key, || {
-            let facts = facts();
-            let Inner { databases, rules, .. } = &*self.inner;
-            let footprint = &|| facts.asn.and_then(|number| databases.footprint(number));
-            let system = System { name: facts.as_name, domain: facts.as_domain, footprint };
-            asn::judge(system, &databases.domain_map, rules)
+    /// The operator of an address's network, remembered by its record.
+    fn operator(&self, ip: IpAddr) -> Arc<Operator> {
+        self.operators.get(self.databases.operator(ip).get(), || {
+            let Facts { asn, as_name, as_domain, network_country, .. } = self.databases.facts(ip);
+            let footprint = &|| asn.and_then(|number| self.databases.footprint(number));
+            let system = System { number: asn, name: as_name, domain: as_domain, country: network_country, footprint };
+            asn::judge(system, &self.databases.domain_map, &self.rules)
         })
     }
-}
 
-fn verdict(ip: Option<IpAddr>, case: Case, location: Location, asn: Option<Asn>, ptr: NameAnswer) -> Verdict {
-    let decision = case.decide();
-    Verdict {
-        ip,
-        kind: decision.kind,
-        company: decision.company,
-        location,
-        asn,
-        ptr,
-        is_final: decision.is_final,
-        evidence: decision.evidence,
+    /// Where an address is, remembered by its record.
+    fn location(&self, ip: IpAddr, network_country: &Arc<str>) -> Arc<Location> {
+        let Some((database, place)) = self.databases.place(ip) else {
+            return Arc::new(Location { country_code: network_country.to_string(), ..Location::default() });
+        };
+        let key = (database, place.offset(), Arc::clone(network_country));
+        if let Some(known) = self.places.get(&key) {
+            return known;
+        }
+        let made = Arc::new(place.location(network_country));
+        self.places.insert(key, Arc::clone(&made));
+        made
     }
 }

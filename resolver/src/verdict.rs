@@ -1,8 +1,11 @@
 //! What the resolver says of an address.
+//!
+//! Texts in a verdict are shared with the data that they came from, so that a verdict is cheap to make and to clone.
 
+use crate::{EvidenceList, Source};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 /// The kind of network an address belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,6 +67,12 @@ impl NetworkKind {
             Self::Reserved => "reserved",
             Self::Unknown => "unknown",
         }
+    }
+
+    /// Whether a network of this kind can be a visiting company's own.
+    #[must_use]
+    pub const fn is_organisation(self) -> bool {
+        matches!(self, Self::Business | Self::Education | Self::Government)
     }
 }
 
@@ -146,39 +155,17 @@ impl<'de> Deserialize<'de> for CompanyId {
     }
 }
 
-/// Which signal a statement came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Source {
-    /// IANA special-purpose registries.
-    SpecialPurpose,
-    /// The site owner's own rules or list.
-    OwnRule,
-    /// The autonomous system and its domain.
-    Asn,
-    /// The domain to name and type map.
-    DomainMap,
-    /// Published ranges of clouds, crawlers, relays, Tor exits.
-    RangeList,
-    /// The reverse DNS name.
-    Ptr,
-    /// A commercial database that the owner holds.
-    CommercialDatabase,
-    /// The city database.
-    CityDatabase,
-}
-
 /// The organisation behind an address.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Company {
     /// Stable key.
     pub id: CompanyId,
     /// Name for people.
-    pub name: String,
+    pub name: Arc<str>,
     /// Registrable domain, where known.
-    pub domain: Option<String>,
+    pub domain: Option<Arc<str>>,
     /// Industry in the data set's own words, where known.
-    pub industry: Option<String>,
+    pub industry: Option<Arc<str>>,
     /// The signal that decided.
     pub source: Source,
     /// How sure this is.
@@ -208,7 +195,7 @@ pub struct Asn {
 }
 
 /// What reverse DNS said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "state", content = "name")]
 pub enum NameAnswer {
     /// Nobody asked (DNS off, not yet, or the address needs no asking).
@@ -216,28 +203,15 @@ pub enum NameAnswer {
     /// There is no name.
     None,
     /// A name whose forward look-up gives the address back (FCrDNS).
-    Confirmed(String),
+    Confirmed(Arc<str>),
     /// A name whose forward look-up does not give the address back; weak evidence.
-    Unconfirmed(String),
+    Unconfirmed(Arc<str>),
     /// DNS did not answer in time.
     Failed,
 }
 
-/// One statement that spoke for or against a verdict.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Evidence {
-    /// The signal.
-    pub source: Source,
-    /// What it says, a short sentence for a person; never an address.
-    pub statement: String,
-    /// The network kind it speaks for, if any.
-    pub kind: Option<NetworkKind>,
-    /// Its weight, log-odds; positive speaks for `kind`.
-    pub weight: f32,
-}
-
 /// What the resolver says of an address.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// The address, unless the input was a name or an AS number.
     pub ip: Option<IpAddr>,
@@ -246,13 +220,25 @@ pub struct Verdict {
     /// The organisation behind the address, never its access provider.
     pub company: Option<Company>,
     /// Where it is.
-    pub location: Location,
+    pub location: Arc<Location>,
     /// Who announces it.
-    pub asn: Option<Asn>,
+    pub asn: Option<Arc<Asn>>,
     /// What reverse DNS said.
     pub ptr: NameAnswer,
     /// No later signal can overturn this: an ingest may drop at the door on `kind`.
     pub is_final: bool,
-    /// Everything that was weighed, strongest first.
-    pub evidence: Vec<Evidence>,
+    /// Everything that was weighed.
+    pub evidence: EvidenceList,
+}
+
+impl Verdict {
+    /// About how much memory belongs to this verdict alone, in bytes; what it shares with the data is not counted.
+    #[must_use]
+    pub(crate) fn bytes(&self) -> usize {
+        let name = match &self.ptr {
+            NameAnswer::Confirmed(name) | NameAnswer::Unconfirmed(name) => name.len(),
+            NameAnswer::NotAsked | NameAnswer::None | NameAnswer::Failed => 0,
+        };
+        size_of::<Self>() + self.evidence.bytes() + name
+    }
 }

@@ -8,7 +8,7 @@ use std::{
     fs,
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 fn data_file(name: &str) -> PathBuf {
@@ -256,11 +256,13 @@ fn the_door_says_what_the_whole_verdict_says() {
 #[test]
 fn evidence_and_explanations_never_spell_an_address_by_its_name() {
     let verdict = resolver().judge_named(Some(ip("84.131.161.178")), "p5483a1b2.dip0.t-ipconnect.de");
-    for evidence in &verdict.evidence {
-        assert!(!evidence.statement.contains("5483a1b2"), "{}", evidence.statement);
-        assert!(!evidence.statement.contains("84.131"), "{}", evidence.statement);
+    let evidence = verdict.evidence.strongest_first();
+    assert!(evidence.len() > 2);
+    for evidence in &evidence {
+        let statement = evidence.statement.to_string();
+        assert!(!statement.contains("5483a1b2") && !statement.contains("84.131"), "{statement}");
     }
-    assert!(verdict.evidence.windows(2).all(|pair| pair[0].weight.abs() >= pair[1].weight.abs()));
+    assert!(evidence.windows(2).all(|pair| pair[0].weight.abs() >= pair[1].weight.abs()));
 }
 
 #[test]
@@ -304,7 +306,7 @@ fn nested_flat_and_split_schemas_are_read() {
         let file = write(folder.path(), name, &mmdb::file(&record, version));
         let databases = Databases::open(&[file]).unwrap();
         let resolver = Resolver::new(databases, Settings { dns: false, ..Settings::default() }).unwrap();
-        let place = resolver.local(ip("2a00:1450::1")).location;
+        let place = Arc::clone(&resolver.local(ip("2a00:1450::1")).location);
         assert_eq!((&*place.country_code, &*place.region, &*place.city), ("DE", "Bavaria", "Munich"), "{name}");
     }
     let v4_only = write(folder.path(), "v4", &mmdb::file(&flat, 4));
@@ -327,7 +329,7 @@ fn as_numbers_are_read_in_every_form() {
         assert_eq!(databases.status()[0].kind, DatabaseKind::Asn);
         let resolver = Resolver::new(databases, Settings { dns: false, ..Settings::default() }).unwrap();
         assert_eq!(resolver.door(ip("2a00:1450::1")).kind, resolver.local(ip("2a00:1450::1")).kind, "{name}");
-        let asn = resolver.local(ip("2a00:1450::1")).asn.unwrap();
+        let asn = resolver.local(ip("2a00:1450::1")).asn.clone().unwrap();
         assert_eq!((asn.number, &*asn.name), (64500, "Acme"), "{name}");
         assert_eq!(resolver.judge_asn(64500).asn.unwrap().name, "Acme", "{name}");
     }
@@ -344,7 +346,7 @@ fn a_city_in_another_country_than_the_network_is_left_out() {
     ];
     let settings = Settings { dns: false, ..Settings::default() };
     let resolver = Resolver::new(Databases::open(&files).unwrap(), settings).unwrap();
-    let place = resolver.local(ip("2a00:1450::1")).location;
+    let place = Arc::clone(&resolver.local(ip("2a00:1450::1")).location);
     assert_eq!((&*place.country_code, &*place.city), ("DE", ""));
 }
 

@@ -108,10 +108,15 @@ impl Judged {
             label: label.to_owned(),
             subject,
             kind: verdict.kind,
-            company: company.map(|company| company.domain.clone().unwrap_or_else(|| company.name.clone())),
+            company: company.map(|company| company.domain.as_ref().unwrap_or(&company.name).to_string()),
             confidence: company.map_or(0.0, |company| company.confidence.get()),
             is_right,
-            why: verdict.evidence.first().map(|evidence| evidence.statement.clone()).unwrap_or_default(),
+            why: verdict
+                .evidence
+                .strongest_first()
+                .first()
+                .map(|evidence| evidence.statement.to_string())
+                .unwrap_or_default(),
         }
     }
 }

@@ -58,23 +58,23 @@ struct Judge {
 }
 
 impl Judge {
-    async fn judge(self, input: Input) -> Option<Verdict> {
+    async fn judge(self, input: Input) -> Option<Arc<Verdict>> {
         match (input, &self.names) {
             (Input::Ip(ip), Some(names)) => Some(match names.get(&ip.to_canonical()) {
-                Some(name) => self.resolver.judge_named(Some(ip), name),
+                Some(name) => Arc::new(self.resolver.judge_named(Some(ip), name)),
                 None => self.resolver.local(ip),
             }),
             (Input::Ip(ip), None) => Some(self.resolver.resolve(ip).await),
-            (Input::Name(name), _) => Some(self.resolver.judge_named(None, &name)),
+            (Input::Name(name), _) => Some(Arc::new(self.resolver.judge_named(None, &name))),
             (Input::AutonomousSystem(number), _) => {
-                tokio::task::spawn_blocking(move || self.resolver.judge_asn(number)).await.ok()
+                tokio::task::spawn_blocking(move || Arc::new(self.resolver.judge_asn(number))).await.ok()
             }
             (Input::Unreadable, _) => None,
         }
     }
 }
 
-type Judged = (String, JoinHandle<Option<Verdict>>);
+type Judged = (String, JoinHandle<Option<Arc<Verdict>>>);
 
 pub(super) async fn run(config: &Config, arguments: arguments::Resolve) -> Result<(), CliError> {
     if arguments.inputs.is_empty() {

@@ -6,7 +6,10 @@ use crate::{
     time::UnixMillis,
 };
 use beacon::{Consent, EventKind};
-use firmsight_resolver::{Asn, Company, CompanyId, Confidence, Location, NameAnswer, NetworkKind, Source, Verdict};
+use firmsight_resolver::{
+    Asn, Company, CompanyId, Confidence, EvidenceList, Location, NameAnswer, NetworkKind, Source, Verdict,
+};
+use std::sync::Arc;
 use uuid::Uuid;
 
 pub(super) fn site(id: &str) -> Site {
@@ -57,19 +60,23 @@ pub(super) fn verdict(kind: NetworkKind) -> Verdict {
         ip: None,
         kind,
         company: None,
-        location: Location { country_code: "DE".to_owned(), region: "Berlin".to_owned(), city: "Berlin".to_owned() },
-        asn: Some(Asn { number: 64_496, name: "Example".to_owned(), domain: String::new() }),
+        location: Arc::new(Location {
+            country_code: "DE".to_owned(),
+            region: "Berlin".to_owned(),
+            city: "Berlin".to_owned(),
+        }),
+        asn: Some(Arc::new(Asn { number: 64_496, name: "Example".to_owned(), domain: String::new() })),
         ptr: NameAnswer::NotAsked,
         is_final: false,
-        evidence: Vec::new(),
+        evidence: EvidenceList::default(),
     }
 }
 
 pub(super) fn company_verdict(domain: &str) -> Verdict {
     let company = Company {
         id: CompanyId::of_domain(domain),
-        name: domain.to_owned(),
-        domain: Some(domain.to_owned()),
+        name: domain.into(),
+        domain: Some(domain.into()),
         industry: None,
         source: Source::Asn,
         confidence: Confidence::new(0.8),

@@ -13,24 +13,24 @@ use tokio::{task::JoinSet, time::Instant};
 /// What the pipeline asks of a resolver.
 pub trait Resolve: Send + Sync + 'static {
     /// What can be said of an address at once, without asking DNS.
-    fn local(&self, ip: IpAddr) -> Verdict;
+    fn local(&self, ip: IpAddr) -> Arc<Verdict>;
     /// What can be said of an address, reverse DNS included.
-    fn resolve(&self, ip: IpAddr) -> impl Future<Output = Verdict> + Send;
+    fn resolve(&self, ip: IpAddr) -> impl Future<Output = Arc<Verdict>> + Send;
     /// Judges a host name as if it were the confirmed reverse DNS name of an unknown address.
-    fn judge_name(&self, host: &str) -> Verdict;
+    fn judge_name(&self, host: &str) -> Arc<Verdict>;
 }
 
 impl Resolve for Resolver {
-    fn local(&self, ip: IpAddr) -> Verdict {
+    fn local(&self, ip: IpAddr) -> Arc<Verdict> {
         Self::local(self, ip)
     }
 
-    async fn resolve(&self, ip: IpAddr) -> Verdict {
+    async fn resolve(&self, ip: IpAddr) -> Arc<Verdict> {
         Self::resolve(self, ip).await
     }
 
-    fn judge_name(&self, host: &str) -> Verdict {
-        self.judge_named(None, host)
+    fn judge_name(&self, host: &str) -> Arc<Verdict> {
+        Arc::new(self.judge_named(None, host))
     }
 }
 
@@ -41,7 +41,7 @@ pub async fn judge<R: Resolve>(
     addresses: HashSet<ClientAddress>,
     at_once: usize,
     deadline: Duration,
-) -> HashMap<ClientAddress, Verdict> {
+) -> HashMap<ClientAddress, Arc<Verdict>> {
     let deadline = Instant::now() + deadline;
     let mut verdicts = HashMap::with_capacity(addresses.len());
     let mut waiting = Vec::new();
@@ -97,11 +97,11 @@ mod tests {
     }
 
     impl Resolve for HalfDead {
-        fn local(&self, _: IpAddr) -> Verdict {
-            fixtures::verdict(NetworkKind::Residential)
+        fn local(&self, _: IpAddr) -> Arc<Verdict> {
+            Arc::new(fixtures::verdict(NetworkKind::Residential))
         }
 
-        async fn resolve(&self, ip: IpAddr) -> Verdict {
+        async fn resolve(&self, ip: IpAddr) -> Arc<Verdict> {
             let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
             self.most.fetch_max(now, Ordering::Relaxed);
             tokio::task::yield_now().await;
@@ -109,11 +109,11 @@ mod tests {
                 std::future::pending::<()>().await;
             }
             self.now.fetch_sub(1, Ordering::Relaxed);
-            fixtures::company_verdict("acme.example")
+            Arc::new(fixtures::company_verdict("acme.example"))
         }
 
-        fn judge_name(&self, _: &str) -> Verdict {
-            fixtures::verdict(NetworkKind::Education)
+        fn judge_name(&self, _: &str) -> Arc<Verdict> {
+            Arc::new(fixtures::verdict(NetworkKind::Education))
         }
     }
 

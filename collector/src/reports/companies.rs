@@ -12,7 +12,7 @@ use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc};
 /// What the reports API asks the resolver.
 pub trait ResolveForReports: Send + Sync {
     /// The verdict on an address, DNS included; never fails, at worst it knows nothing.
-    fn verdict(&self, address: IpAddr) -> Pin<Box<dyn Future<Output = Verdict> + Send + '_>>;
+    fn verdict(&self, address: IpAddr) -> Pin<Box<dyn Future<Output = Arc<Verdict>> + Send + '_>>;
 }
 
 /// Objects are there even when nothing in them is known: clients read `company.revenue.amount` without looking.
@@ -65,23 +65,23 @@ struct Social {
     linkedin: Option<String>,
 }
 
-fn enrichment(address: IpAddr, company: Company, location: Location) -> Enrichment {
+fn enrichment(address: IpAddr, company: &Company, location: &Location) -> Enrichment {
     Enrichment {
         id: company.id.to_string(),
         ip_address: address,
         confidence_score: format!("{:.2}", company.confidence.get()),
         company: EnrichedCompany {
-            name: company.name,
-            domain: company.domain,
+            name: company.name.to_string(),
+            domain: company.domain.as_deref().map(str::to_owned),
             logo_url: None,
             revenue: Revenue::default(),
             employees_range: EmployeesRange::default(),
-            industries: Industries { name: company.industry, sic: [], naics: [] },
+            industries: Industries { name: company.industry.as_deref().map(str::to_owned), sic: [], naics: [] },
             social: Social::default(),
             business_ids: [],
         },
         business_ids: [],
-        location,
+        location: location.clone(),
     }
 }
 
@@ -98,6 +98,6 @@ pub(super) async fn by_address(
         .map_err(|_| ReportError::Parameter { name: "ip", detail: "ip must be an IPv4 or IPv6 address".to_owned() })?;
     caller.audit(None);
     let verdict = shared.state.resolver.verdict(address).await;
-    let company = verdict.company.ok_or(ReportError::NotFound("company"))?;
-    Ok(Json(enrichment(address, company, verdict.location)))
+    let company = verdict.company.as_ref().ok_or(ReportError::NotFound("company"))?;
+    Ok(Json(enrichment(address, company, &verdict.location)))
 }

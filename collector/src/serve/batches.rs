@@ -193,21 +193,21 @@ struct NamedResolver {
 }
 
 impl Resolve for NamedResolver {
-    fn local(&self, ip: IpAddr) -> Verdict {
+    fn local(&self, ip: IpAddr) -> Arc<Verdict> {
         self.resolver.local(ip)
     }
 
-    async fn resolve(&self, ip: IpAddr) -> Verdict {
+    async fn resolve(&self, ip: IpAddr) -> Arc<Verdict> {
         match &self.names {
             None => self.resolver.resolve(ip).await,
             Some(names) => match names.get(&ip.to_canonical()) {
-                Some(name) => self.resolver.judge_named(Some(ip), name),
+                Some(name) => Arc::new(self.resolver.judge_named(Some(ip), name)),
                 None => self.resolver.local(ip),
             },
         }
     }
 
-    fn judge_name(&self, host: &str) -> Verdict {
-        self.resolver.judge_named(None, host)
+    fn judge_name(&self, host: &str) -> Arc<Verdict> {
+        Arc::new(self.resolver.judge_named(None, host))
     }
 }

@@ -76,6 +76,7 @@ pub(crate) fn resolver(config: &Config, with_dns: bool) -> Result<Resolver, Setu
         ptr_timeout: config.resolver.ptr_timeout.get(),
         dns_concurrency: config.resolver.dns_concurrency.max(1),
         cache_entries: config.resolver.cache_entries.max(1),
+        ..firmsight_resolver::Settings::default()
     };
     Ok(Resolver::new(databases(config)?, settings)?)
 }

@@ -79,7 +79,7 @@ impl MetricsSource for PublicWatcher {
 pub(super) struct ReportsResolver(pub(super) Resolver);
 
 impl ResolveForReports for ReportsResolver {
-    fn verdict(&self, address: IpAddr) -> Pin<Box<dyn Future<Output = Verdict> + Send + '_>> {
+    fn verdict(&self, address: IpAddr) -> Pin<Box<dyn Future<Output = Arc<Verdict>> + Send + '_>> {
         Box::pin(self.0.resolve(address))
     }
 }

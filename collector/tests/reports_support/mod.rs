@@ -13,7 +13,9 @@ use collector::{
     store::Store,
     time::UnixMillis,
 };
-use firmsight_resolver::{Company, CompanyId, Confidence, Location, NameAnswer, NetworkKind, Source, Verdict};
+use firmsight_resolver::{
+    Company, CompanyId, Confidence, EvidenceList, Location, NameAnswer, NetworkKind, Source, Verdict,
+};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
@@ -139,12 +141,12 @@ fn snapshot() -> Snapshot {
 struct OneCompany;
 
 impl ResolveForReports for OneCompany {
-    fn verdict(&self, address: IpAddr) -> Pin<Box<dyn Future<Output = Verdict> + Send + '_>> {
+    fn verdict(&self, address: IpAddr) -> Pin<Box<dyn Future<Output = Arc<Verdict>> + Send + '_>> {
         let company = (address.to_string() == COMPANY_ADDRESS).then(|| Company {
             id: CompanyId::of_domain("acme.example"),
-            name: "Acme GmbH".to_owned(),
-            domain: Some("acme.example".to_owned()),
-            industry: Some("Manufacturing".to_owned()),
+            name: "Acme GmbH".into(),
+            domain: Some("acme.example".into()),
+            industry: Some("Manufacturing".into()),
             source: Source::Asn,
             confidence: Confidence::new(0.87),
         });
@@ -152,13 +154,13 @@ impl ResolveForReports for OneCompany {
             ip: Some(address),
             kind: if company.is_some() { NetworkKind::Business } else { NetworkKind::Residential },
             company,
-            location: Location { country_code: "DE".into(), region: "Saxony".into(), city: "Dresden".into() },
+            location: Arc::new(Location { country_code: "DE".into(), region: "Saxony".into(), city: "Dresden".into() }),
             asn: None,
             ptr: NameAnswer::NotAsked,
             is_final: false,
-            evidence: Vec::new(),
+            evidence: EvidenceList::default(),
         };
-        Box::pin(async { verdict })
+        Box::pin(async { Arc::new(verdict) })
     }
 }
 

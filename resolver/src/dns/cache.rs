@@ -84,7 +84,7 @@ mod tests {
     }
 
     fn confirmed() -> NameAnswer {
-        NameAnswer::Confirmed("www.example.com".to_owned())
+        NameAnswer::Confirmed("www.example.com".into())
     }
 
     #[test]

@@ -1,66 +1,56 @@
 //! The autonomous system that announces an address: its operator's domain and registered name.
 
-use super::{
-    domain_map::{DomainKnowledge, DomainMap, is_organisation, knowledge},
-    operator_size::Footprint,
-};
+use super::domain_map::{DomainKnowledge, DomainMap, knowledge};
 use crate::{
-    Evidence, NetworkKind, Source,
+    Asn, Evidence, NetworkKind, Source, Statement,
     decision::{Candidate, Case, Scores},
     names::{display_name, registrable_domain},
-    rules::{OperatorRole, Rules},
+    rules::{OperatorRole, Rules, operator_sizes::Footprint},
 };
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-};
+use quick_cache::sync::Cache;
+use std::sync::Arc;
 
 /// Log-odds that the operator of a network of which nothing is known is the company at its desks: two in five.
 const UNMAPPED_COMPANY: f32 = -0.4;
 
-/// At most this many operators are remembered, some 400 bytes each; then the memory starts anew.
-const MAX_JUDGEMENTS: usize = 65_536;
+/// At most this many operators are remembered, some 800 bytes each.
+const MAX_OPERATORS: usize = 65_536;
 
 /// What is known of an autonomous system.
 #[derive(Clone, Copy)]
 pub(crate) struct System<'a> {
+    /// `None` where the data names an operator without its number.
+    pub(crate) number: Option<u32>,
     pub(crate) name: &'a str,
     pub(crate) domain: &'a str,
+    /// ISO 3166-1 alpha-2, empty where unknown.
+    pub(crate) country: &'a str,
     /// What it announces; asked for only where name and domain leave the answer open.
     pub(crate) footprint: &'a dyn Fn() -> Option<Footprint>,
 }
 
-/// One statement and all that it speaks for.
-#[derive(Clone, Debug)]
-struct Said {
-    source: Source,
-    statement: String,
-    weights: Vec<(NetworkKind, f32)>,
-}
-
-/// What the operator of a network says of everyone in it. It depends on nothing but name and domain, so one is kept for
-/// every record of the network database that was asked for.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct OperatorJudgement {
-    said: Vec<Said>,
+/// The operator of a network, and what it says of everyone in it. It depends on nothing but the record of the network
+/// database, so one is kept for every record that was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Operator {
+    pub(crate) asn: Option<Arc<Asn>>,
+    /// Of the network, upper case; empty where unknown.
+    pub(crate) country: Arc<str>,
+    scores: Scores,
+    evidence: Option<Arc<[Evidence]>>,
     candidate: Option<Candidate>,
 }
 
-impl OperatorJudgement {
+impl Operator {
     /// Adds the weights alone.
     pub(crate) fn score(&self, scores: &mut Scores) {
-        for (kind, weight) in self.said.iter().flat_map(|said| &said.weights) {
-            scores.add(*kind, *weight);
-        }
+        scores.add_all(&self.scores);
     }
 
     /// Adds evidence and candidate.
     pub(crate) fn add_to(&self, case: &mut Case) {
-        for Said { source, statement, weights } in &self.said {
-            for (kind, weight) in weights {
-                let (source, statement) = (*source, statement.clone());
-                case.add(Evidence { source, statement, kind: Some(*kind), weight: *weight });
-            }
+        if let Some(evidence) = &self.evidence {
+            case.add_shared(&self.scores, evidence);
         }
         if let Some(candidate) = &self.candidate {
             case.propose(candidate.clone());
@@ -69,73 +59,81 @@ impl OperatorJudgement {
 }
 
 /// Judges the operator of a network.
-pub(crate) fn judge(system: System<'_>, map: &DomainMap, rules: &Rules) -> OperatorJudgement {
+pub(crate) fn judge(system: System<'_>, map: &DomainMap, rules: &Rules) -> Operator {
+    let asn = system
+        .number
+        .map(|number| Arc::new(Asn { number, name: system.name.to_owned(), domain: system.domain.to_owned() }));
+    let mut operator = Operator { asn, country: system.country.to_ascii_uppercase().into(), ..Operator::default() };
     if system.name.is_empty() && system.domain.is_empty() {
-        return OperatorJudgement::default();
+        return operator;
     }
     let domain = own_domain(system, rules);
     let known = domain.as_deref().map(|domain| knowledge(domain, map, rules));
-    let candidate = |name: &str, industry: Option<&str>, weight: f32| Candidate {
-        id: Candidate::id(domain.as_deref(), name),
-        name: display_name(name),
-        industry: industry.map(str::to_owned),
-        domain: domain.clone(),
-        source: Source::Asn,
-        weight,
+    let candidate = |name: Arc<str>, industry: Option<Arc<str>>, weight: f32| {
+        let mut candidate = Candidate { id: None, name, industry, domain: domain.clone(), source: Source::Asn, weight };
+        candidate.id = Some(candidate.id());
+        candidate
+    };
+    let registered = || display_name(system.name).into();
+    let mut said: Vec<Evidence> = Vec::new();
+    let mut say = |source, statement: String, weights: &[(NetworkKind, f32)]| {
+        let statement = Statement::shared(statement.into());
+        for (kind, weight) in weights {
+            operator.scores.add(*kind, *weight);
+            said.push(Evidence { source, statement: statement.clone(), kind: Some(*kind), weight: *weight });
+        }
     };
     match known {
         Some(DomainKnowledge { kind: Some((kind, source)), is_carrier, owner, statement, .. }) => {
-            let is_visitor = is_organisation(kind.kind) && !is_carrier;
-            let name = owner.map_or(system.name, |owner| &owner.name);
-            let industry = owner.map(|owner| owner.owner_type.as_str());
-            OperatorJudgement {
-                said: vec![Said {
-                    source,
-                    statement: format!("network operator: {statement}"),
-                    weights: vec![(kind.kind, kind.weight)],
-                }],
-                candidate: is_visitor.then(|| candidate(name, industry, kind.weight)),
+            say(source, format!("network operator: {statement}"), &[(kind.kind, kind.weight)]);
+            if kind.kind.is_organisation() && !is_carrier {
+                let name = owner.map_or_else(registered, |owner| Arc::clone(&owner.name));
+                let industry = owner.map(|owner| Arc::clone(&owner.owner_type));
+                operator.candidate = Some(candidate(name, industry, kind.weight));
             }
         }
         _ => {
             let (statement, weights) = rules.organisation_words.operator(&format!("{} {}", system.name, system.domain));
-            let mut said = vec![Said { source: Source::Asn, statement, weights }];
+            say(Source::Asn, statement, &weights);
             if let Some(footprint) = (system.footprint)() {
                 let (statement, weights) = rules.operator_sizes.judge(&footprint);
-                said.push(Said { source: Source::Asn, statement, weights });
+                say(Source::Asn, statement, &weights);
             }
-            OperatorJudgement { said, candidate: Some(candidate(system.name, None, UNMAPPED_COMPANY)) }
+            operator.candidate = Some(candidate(registered(), None, UNMAPPED_COMPANY));
         }
+    }
+    operator.evidence = Some(said.into());
+    operator
+}
+
+/// Operators by the record of the network database, filled as they are asked for.
+///
+/// A site's visitors come from a few thousand networks, so nearly every address finds its operator here.
+pub(crate) struct OperatorCache {
+    operators: Cache<u64, Arc<Operator>>,
+}
+
+impl Default for OperatorCache {
+    fn default() -> Self {
+        Self { operators: Cache::new(MAX_OPERATORS) }
     }
 }
 
-/// Judgements of operators by the record of the network database, filled as they are asked for.
-///
-/// A site's visitors come from a few thousand networks, so nearly every address finds its operator here.
-#[derive(Default)]
-pub(crate) struct OperatorCache {
-    judgements: RwLock<HashMap<u64, Arc<OperatorJudgement>>>,
-}
-
 impl OperatorCache {
-    /// The judgement under a key, made by `judge` when it isn't there. `None` is never kept.
-    pub(crate) fn get(&self, key: Option<u64>, judge: impl FnOnce() -> OperatorJudgement) -> Arc<OperatorJudgement> {
+    /// The operator under a key, made by `judge` when it isn't there. `None` is never kept.
+    pub(crate) fn get(&self, key: Option<u64>, judge: impl FnOnce() -> Operator) -> Arc<Operator> {
         let Some(key) = key else { return Arc::new(judge()) };
-        if let Some(known) = self.judgements.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Arc::clone(known);
+        if let Some(known) = self.operators.get(&key) {
+            return known;
         }
         let made = Arc::new(judge());
-        let mut judgements = self.judgements.write().unwrap_or_else(PoisonError::into_inner);
-        if judgements.len() >= MAX_JUDGEMENTS {
-            judgements.clear();
-        }
-        judgements.insert(key, Arc::clone(&made));
+        self.operators.insert(key, Arc::clone(&made));
         made
     }
 }
 
 /// The operator's registrable domain, unless it is a platform's that the operator only has an account with.
-fn own_domain(system: System<'_>, rules: &Rules) -> Option<String> {
+fn own_domain(system: System<'_>, rules: &Rules) -> Option<Arc<str>> {
     let domain = registrable_domain(system.domain)?;
     match rules.operators.get(&domain).map(|operator| &operator.role) {
         Some(OperatorRole::Borrowed(word)) if !system.name.to_lowercase().contains(word) => None,

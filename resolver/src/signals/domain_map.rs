@@ -2,9 +2,14 @@
 
 use crate::{
     NetworkKind, Source,
-    rules::{KindWeight, OperatorRole, Rules},
+    evidence::{DomainFact, DomainStatement},
+    names::display_name,
+    rules::{OperatorRole, Rules, file::KindWeight},
 };
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// An upper bound on the size of a domain map: refuses files that were never one.
 const MAX_ROWS: usize = 5_000_000;
@@ -12,15 +17,16 @@ const MAX_ROWS: usize = 5_000_000;
 /// One row of the domain map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DomainOwner {
-    pub(crate) name: String,
+    /// For people.
+    pub(crate) name: Arc<str>,
     /// In the data set's own words.
-    pub(crate) owner_type: String,
+    pub(crate) owner_type: Arc<str>,
 }
 
 /// Registrable domain to owner.
 #[derive(Default)]
 pub(crate) struct DomainMap {
-    owners: HashMap<String, DomainOwner>,
+    owners: HashMap<Arc<str>, DomainOwner>,
 }
 
 impl DomainMap {
@@ -30,6 +36,7 @@ impl DomainMap {
     /// Reads comma-separated values under [`Self::HEADER`].
     pub(crate) fn from_csv(bytes: &[u8]) -> Result<Self, String> {
         let mut owners = HashMap::new();
+        let mut types: HashSet<Arc<str>> = HashSet::new();
         let mut reader = csv::Reader::from_reader(bytes);
         for record in reader.records() {
             let record = record.map_err(|error| format!("a damaged domain map: {error}"))?;
@@ -39,8 +46,13 @@ impl DomainMap {
             if owners.len() >= MAX_ROWS {
                 return Err(format!("a domain map of more than {MAX_ROWS} rows"));
             }
-            let owner = DomainOwner { name: name.to_owned(), owner_type: owner_type.to_owned() };
-            owners.insert(domain.to_ascii_lowercase(), owner);
+            let owner_type = types.get(owner_type).cloned().unwrap_or_else(|| {
+                let owner_type: Arc<str> = owner_type.into();
+                types.insert(Arc::clone(&owner_type));
+                owner_type
+            });
+            let owner = DomainOwner { name: display_name(name).into(), owner_type };
+            owners.insert(domain.to_ascii_lowercase().into(), owner);
         }
         Ok(Self { owners })
     }
@@ -49,8 +61,9 @@ impl DomainMap {
         self.owners.len()
     }
 
-    pub(crate) fn get(&self, registrable_domain: &str) -> Option<&DomainOwner> {
-        self.owners.get(registrable_domain)
+    /// The owner of a domain, and the domain as the map holds it.
+    fn get(&self, registrable_domain: &str) -> Option<(&Arc<str>, &DomainOwner)> {
+        self.owners.get_key_value(registrable_domain)
     }
 
     /// Adds the rows of another map; rows that are already there stay.
@@ -62,7 +75,7 @@ impl DomainMap {
 }
 
 /// What is known of the owner of a registrable domain.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct DomainKnowledge<'a> {
     /// The kind of network its owner runs, with weight and the signal it came from; `None` when nothing is known.
     pub(crate) kind: Option<(KindWeight, Source)>,
@@ -72,8 +85,8 @@ pub(crate) struct DomainKnowledge<'a> {
     pub(crate) names_are_own: bool,
     /// Name and type, from the map.
     pub(crate) owner: Option<&'a DomainOwner>,
-    /// The statement for people.
-    pub(crate) statement: String,
+    /// The domain, and what is known in words.
+    pub(crate) statement: DomainStatement,
 }
 
 /// The weight of our own operator rules.
@@ -81,41 +94,45 @@ const OPERATOR_WEIGHT: f32 = 5.0;
 
 /// Looks a registrable domain up: our own operator rules, then the map, then what its ending is reserved for.
 pub(crate) fn knowledge<'a>(domain: &str, map: &'a DomainMap, rules: &Rules) -> DomainKnowledge<'a> {
-    let owner = map.get(domain);
-    if let Some(operator) = rules.operators.get(domain)
+    let row = map.get(domain);
+    let owner = row.map(|(_, owner)| owner);
+    let say = |known, shared: Option<&Arc<str>>| DomainStatement {
+        domain: shared.map_or_else(|| domain.into(), Arc::clone),
+        known,
+    };
+    if let Some((shared, operator)) = rules.operators.get_key_value(domain)
         && !matches!(operator.role, OperatorRole::Borrowed(_))
     {
         let is_carrier = matches!(operator.role, OperatorRole::Carrier | OperatorRole::Platform);
-        let statement = if is_carrier {
-            format!("{domain} carries other people's traffic ({})", operator.kind)
-        } else {
-            format!("{domain} is the organisation's own network")
-        };
+        let known = if is_carrier { DomainFact::Carries(operator.kind) } else { DomainFact::OwnNetwork };
         let kind = KindWeight { kind: operator.kind, weight: OPERATOR_WEIGHT };
-        let names_are_own = operator.role != OperatorRole::Carrier;
-        return DomainKnowledge { kind: Some((kind, Source::OwnRule)), is_carrier, names_are_own, owner, statement };
+        return DomainKnowledge {
+            kind: Some((kind, Source::OwnRule)),
+            is_carrier,
+            names_are_own: operator.role != OperatorRole::Carrier,
+            owner,
+            statement: say(known, Some(shared)),
+        };
     }
     let by_suffix = rules.suffix(domain);
-    let by_type = owner.and_then(|owner| rules.domain_types.get(&owner.owner_type));
+    let by_type = row.and_then(|row| rules.domain_types.get(&*row.1.owner_type).map(|kind| (row, kind)));
     match (by_type, by_suffix) {
-        (Some(by_type), by_suffix) => {
-            let name = owner.map_or("", |owner| owner.name.as_str());
-            let owner_type = owner.map_or("", |owner| owner.owner_type.as_str());
-            let mut kind = *by_type;
-            let mut statement = format!("{domain} belongs to {name} ({owner_type})");
+        (Some(((shared, owner), by_type)), by_suffix) => {
             // A ministry's data centre is still the ministry; but states run access providers under such endings too.
-            if let Some((ending, suffix)) = by_suffix
-                && !matches!(kind.kind, NetworkKind::Education | NetworkKind::Residential)
-            {
-                kind = suffix;
-                statement.push_str(&format!(", and .{ending} is for {} only", suffix.kind));
-            }
+            let by_suffix =
+                by_suffix.filter(|_| !matches!(by_type.kind, NetworkKind::Education | NetworkKind::Residential));
+            let kind = by_suffix.map_or(*by_type, |(_, suffix)| suffix);
+            let known = DomainFact::Belongs {
+                name: Arc::clone(&owner.name),
+                owner_type: Arc::clone(&owner.owner_type),
+                ending: by_suffix.map(|(ending, suffix)| (Arc::clone(ending), suffix.kind)),
+            };
             DomainKnowledge {
                 kind: Some((kind, Source::DomainMap)),
-                is_carrier: !is_organisation(kind.kind),
-                names_are_own: is_organisation(kind.kind),
-                owner,
-                statement,
+                is_carrier: !kind.kind.is_organisation(),
+                names_are_own: kind.kind.is_organisation(),
+                owner: Some(owner),
+                statement: say(known, Some(shared)),
             }
         }
         (None, Some((ending, kind))) => DomainKnowledge {
@@ -123,18 +140,16 @@ pub(crate) fn knowledge<'a>(domain: &str, map: &'a DomainMap, rules: &Rules) -> 
             is_carrier: false,
             names_are_own: true,
             owner,
-            statement: format!("{domain} ends in .{ending}, which is for {} only", kind.kind),
+            statement: say(DomainFact::Ends(Arc::clone(ending), kind.kind), None),
         },
-        (None, None) => {
-            let statement = format!("nothing is known of {domain}");
-            DomainKnowledge { kind: None, is_carrier: false, names_are_own: false, owner, statement }
-        }
+        (None, None) => DomainKnowledge {
+            kind: None,
+            is_carrier: false,
+            names_are_own: false,
+            owner,
+            statement: say(DomainFact::Nothing, None),
+        },
     }
-}
-
-/// Whether a network of this kind can be a visiting company's.
-pub(crate) const fn is_organisation(kind: NetworkKind) -> bool {
-    matches!(kind, NetworkKind::Business | NetworkKind::Education | NetworkKind::Government)
 }
 
 #[cfg(test)]

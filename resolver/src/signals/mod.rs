@@ -3,8 +3,5 @@
 
 pub(crate) mod asn;
 pub(crate) mod domain_map;
-pub(crate) mod operator_size;
-pub(crate) mod organisation_words;
 pub(crate) mod ptr_name;
 pub(crate) mod range_lists;
-pub(crate) mod special_purpose;

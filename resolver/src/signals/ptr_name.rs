@@ -12,14 +12,15 @@
 //!
 //! Statements never hold the name, because names spell addresses.
 
-use super::domain_map::{DomainKnowledge, DomainMap, is_organisation, knowledge};
+use super::domain_map::{DomainKnowledge, DomainMap, knowledge};
 use crate::{
-    CompanyId, Evidence, NetworkKind, Source,
+    Evidence, NetworkKind, Source, Statement,
     decision::{Candidate, Case},
-    names::{display_name, registrable_domain},
+    evidence::NamePlace,
+    names::registrable_part,
     rules::Rules,
 };
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 /// A name in a carrier's domain: its customers and its machines are there, hardly ever its desks.
 const IN_CARRIER_DOMAIN: f32 = 3.0;
@@ -80,34 +81,34 @@ pub(crate) fn judge(
     rules: &Rules,
     case: &mut Case,
 ) {
-    let Some(domain) = registrable_domain(name) else { return };
+    let Some(domain) = registrable_part(name) else { return };
     let host = name.get(..name.len() - domain.len()).unwrap_or_default();
     let share = if is_confirmed { 1.0 } else { UNCONFIRMED_SHARE };
-    let known = knowledge(&domain, map, rules);
-    let reading = Reading { domain: &domain, host, spelling: spelling(host, ip), share };
-    let how = if is_confirmed { "the confirmed name" } else { "an unconfirmed name" };
+    let known = knowledge(domain, map, rules);
+    let reading = Reading { domain, host, spelling: spelling(host, ip), share };
+    let statement = |place| Statement::name_in_domain(is_confirmed, place, known.statement.clone());
     match &known.kind {
         Some((kind, _)) if !known.names_are_own => {
             case.add(Evidence {
                 source: Source::Ptr,
-                statement: format!("{how} is in a carrier's domain: {}", known.statement),
+                statement: statement(NamePlace::Carrier),
                 kind: Some(kind.kind),
                 weight: (IN_CARRIER_DOMAIN + kind.weight / 2.0) * share,
             });
             reading.add_spelling(kind.kind, 0.3, case);
-            reading.add_words(rules, 0.3, |word| !is_organisation(word), case);
+            reading.add_words(rules, 0.3, |word| !word.is_organisation(), case);
         }
         Some((kind, _)) => {
-            let own_kind = if is_organisation(kind.kind) { kind.kind } else { NetworkKind::Business };
+            let own_kind = if kind.kind.is_organisation() { kind.kind } else { NetworkKind::Business };
             let weight = (IN_OWN_DOMAIN + kind.weight) * share;
             case.add(Evidence {
                 source: Source::Ptr,
-                statement: format!("{how} is in an organisation's own domain: {}", known.statement),
+                statement: statement(NamePlace::Organisation),
                 kind: Some(own_kind),
                 weight,
             });
             if is_confirmed {
-                case.propose(candidate(&domain, &known, weight));
+                case.propose(candidate(&known, weight));
             }
             reading.add_words(rules, WORDS_SHARE_IN_OWN_DOMAIN, |word| word == NetworkKind::Crawler, case);
         }
@@ -115,12 +116,12 @@ pub(crate) fn judge(
             let weight = IN_UNKNOWN_DOMAIN * share;
             case.add(Evidence {
                 source: Source::Ptr,
-                statement: format!("{how} is in the domain {domain}, of whose owner nothing is known"),
+                statement: statement(NamePlace::Unknown),
                 kind: Some(NetworkKind::Business),
                 weight,
             });
             if is_confirmed {
-                case.propose(candidate(&domain, &known, weight));
+                case.propose(candidate(&known, weight));
             }
             reading.add_spelling(NetworkKind::Residential, 1.0, case);
             reading.add_words(rules, 1.0, |_| true, case);
@@ -129,12 +130,13 @@ pub(crate) fn judge(
     }
 }
 
-fn candidate(domain: &str, known: &DomainKnowledge<'_>, weight: f32) -> Candidate {
+fn candidate(known: &DomainKnowledge<'_>, weight: f32) -> Candidate {
+    let domain = &known.statement.domain;
     Candidate {
-        id: CompanyId::of_domain(domain),
-        domain: Some(domain.to_owned()),
-        name: known.owner.map_or_else(|| domain.to_owned(), |owner| display_name(&owner.name)),
-        industry: known.owner.map(|owner| owner.owner_type.clone()),
+        id: None,
+        domain: Some(Arc::clone(domain)),
+        name: Arc::clone(known.owner.map_or(domain, |owner| &owner.name)),
+        industry: known.owner.map(|owner| Arc::clone(&owner.owner_type)),
         source: Source::Ptr,
         weight,
     }
@@ -154,7 +156,7 @@ impl Reading<'_> {
         if weight > 0.0 {
             case.add(Evidence {
                 source: Source::Ptr,
-                statement: self.spelling.statement().to_owned(),
+                statement: Statement::fixed(self.spelling.statement()),
                 kind: Some(kind),
                 weight,
             });
@@ -168,7 +170,7 @@ impl Reading<'_> {
             left -= weight;
             case.add(Evidence {
                 source: Source::Ptr,
-                statement: format!("the name has the word {:?}", word.word),
+                statement: Statement::word(Arc::clone(&word.word)),
                 kind: Some(word.says.kind),
                 weight: weight * share * self.share,
             });
@@ -177,7 +179,12 @@ impl Reading<'_> {
 
     /// Words in the domain itself: `sanbrunocable.com` is a provider by its own word for itself.
     fn add_domain_words(&self, rules: &Rules, case: &mut Case) {
-        rules.organisation_words.judge(self.domain, "the domain", Source::Ptr, DOMAIN_WORDS_SHARE * self.share, case);
+        let share = DOMAIN_WORDS_SHARE * self.share;
+        let Some((words, weights)) = rules.organisation_words.domain(self.domain, share) else { return };
+        for (kind, weight) in weights {
+            let statement = Statement::domain_words(words.clone());
+            case.add(Evidence { source: Source::Ptr, statement, kind: Some(kind), weight });
+        }
     }
 }
 

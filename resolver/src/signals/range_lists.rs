@@ -3,12 +3,12 @@
 //! Both files become one kind of table: disjoint ranges, sorted, searched by bisection.
 
 use crate::{
-    Evidence, NetworkKind, Source,
+    Evidence, NetworkKind, Source, Statement,
     rules::{RangeMeaning, Rules},
 };
 use ipnet::IpNet;
 use serde::Deserialize;
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 /// The first bytes of a range list.
 pub(crate) const MAGIC: &[u8; 8] = b"IPORIGIN";
@@ -21,7 +21,7 @@ const CRAWLER: RangeMeaning = RangeMeaning { kind: NetworkKind::Crawler, weight:
 pub(crate) struct RangeTable {
     v4: Vec<(u32, u32, u16)>,
     v6: Vec<(u128, u128, u16)>,
-    labels: Vec<(RangeMeaning, String)>,
+    labels: Vec<(RangeMeaning, Arc<str>)>,
     pub(crate) built_at: Option<u64>,
 }
 
@@ -51,7 +51,7 @@ impl RangeTable {
                 weight: 0.0,
                 is_final: false,
             });
-            table.labels.push((meaning, format!("in a published range of {provider} ({kind})")));
+            table.labels.push((meaning, format!("in a published range of {provider} ({kind})").into()));
         }
         for _ in 0..v4_count {
             let (Some(start), Some(end), Some(label)) = (rest.number(4), rest.number(4), rest.number(2)) else {
@@ -87,7 +87,7 @@ impl RangeTable {
         let mut table = Self::default();
         for source in file.sources.into_values() {
             let label = u16::try_from(table.labels.len()).map_err(|_| "more than 65,536 crawlers")?;
-            table.labels.push((CRAWLER, format!("in a range that {} publishes for its robot", source.label)));
+            table.labels.push((CRAWLER, format!("in a range that {} publishes for its robot", source.label).into()));
             for network in source.ipv4.into_iter().chain(source.ipv6) {
                 match network {
                     IpNet::V4(network) => table.v4.push((network.network().into(), network.broadcast().into(), label)),
@@ -116,7 +116,7 @@ impl RangeTable {
     }
 
     /// What the range of an address says, if it says anything, and the statement for people.
-    pub(crate) fn meaning(&self, ip: IpAddr) -> Option<(RangeMeaning, &str)> {
+    pub(crate) fn meaning(&self, ip: IpAddr) -> Option<(RangeMeaning, &Arc<str>)> {
         let label = match ip {
             IpAddr::V4(ip) => find(&self.v4, u32::from(ip)),
             IpAddr::V6(ip) => find(&self.v6, u128::from(ip)),
@@ -130,7 +130,7 @@ impl RangeTable {
         let (meaning, statement) = self.meaning(ip)?;
         let evidence = Evidence {
             source: Source::RangeList,
-            statement: statement.to_owned(),
+            statement: Statement::shared(Arc::clone(statement)),
             kind: Some(meaning.kind),
             weight: meaning.weight,
         };

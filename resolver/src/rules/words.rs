@@ -1,11 +1,11 @@
 //! Word lists: words of a rule file found in a text in one pass (Aho-Corasick).
 
-use crate::{
-    ResolverError,
-    rules::{self, Row},
-};
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use super::file::{self, Row};
+use crate::ResolverError;
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 use geoip_data::rules::RuleFile;
+use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// Where a word counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ enum Place {
 /// A word and what it says.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Word<T> {
-    pub(crate) word: String,
+    pub(crate) word: Arc<str>,
     pub(crate) says: T,
     place: Place,
 }
@@ -45,7 +45,7 @@ impl<T> WordList<T> {
         read: impl Fn(&Row) -> Result<T, ResolverError>,
     ) -> Result<Self, ResolverError> {
         let mut words: Vec<Word<T>> = Vec::new();
-        for row in rules::rows(file, columns)? {
+        for row in file::rows(file, columns)? {
             let place = match row.text(1) {
                 "whole" => Place::Whole,
                 "numbered" => Place::Numbered,
@@ -54,7 +54,7 @@ impl<T> WordList<T> {
                 "any" => Place::Any,
                 other => return Err(row.error(format!("match is whole, numbered, start, end or any, not {other:?}"))),
             };
-            let word = row.text(0).to_owned();
+            let word: Arc<str> = row.text(0).into();
             if word.is_empty() || words.iter().any(|known| known.word == word) {
                 return Err(row.error(format!("{word:?} is empty or there twice")));
             }
@@ -62,19 +62,21 @@ impl<T> WordList<T> {
         }
         let automaton = AhoCorasickBuilder::new()
             .match_kind(MatchKind::Standard)
+            // A few hundred words make a small table; with it a byte of a name costs one step.
+            .kind(Some(AhoCorasickKind::DFA))
             .ascii_case_insensitive(true)
-            .build(words.iter().map(|word| &word.word))
+            .build(words.iter().map(|word| word.word.as_bytes()))
             .map_err(|error| ResolverError::Rules { file: file.name, line: 0, reason: error.to_string() })?;
         Ok(Self { words, automaton })
     }
 
     /// The words of a text, each once; words inside longer ones that count are left out.
-    pub(crate) fn find(&self, text: &str) -> Vec<&Word<T>> {
+    pub(crate) fn find(&self, text: &str) -> SmallVec<[&Word<T>; 8]> {
         let bytes = text.as_bytes();
         let is_letter = |index: Option<usize>| {
             index.and_then(|index| bytes.get(index)).is_some_and(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
         };
-        let mut found: Vec<(usize, usize, &Word<T>)> = Vec::new();
+        let mut found: SmallVec<[(usize, usize, &Word<T>); 16]> = SmallVec::new();
         for hit in self.automaton.find_overlapping_iter(text) {
             let Some(word) = self.words.get(hit.pattern().as_usize()) else { continue };
             // A domain ending starts with its dot: what stands before doesn't matter.
@@ -92,7 +94,7 @@ impl<T> WordList<T> {
                 found.push((hit.start(), hit.end(), word));
             }
         }
-        let mut words: Vec<&Word<T>> = Vec::new();
+        let mut words: SmallVec<[&Word<T>; 8]> = SmallVec::new();
         for (start, end, word) in &found {
             let inside = found.iter().any(|(other_start, other_end, other)| {
                 other_start <= start && end <= other_end && other.word.len() > word.word.len()
@@ -133,7 +135,7 @@ mod tests {
             ("acme.io", vec![".io"]),
             ("acme.ion", vec![]),
         ] {
-            assert_eq!(list.find(text).iter().map(|word| word.word.as_str()).collect::<Vec<_>>(), expected, "{text}");
+            assert_eq!(list.find(text).iter().map(|word| &*word.word).collect::<Vec<_>>(), expected, "{text}");
         }
     }
 }

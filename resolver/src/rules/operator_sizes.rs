@@ -1,10 +1,8 @@
 //! The size and spread of an operator's network, for operators that no map knows: a shop announces 256 addresses in one
 //! country, an access provider thousands, a hosting firm some in five countries.
 
-use crate::{
-    NetworkKind, ResolverError,
-    rules::{Row, rows},
-};
+use super::file::{Row, rows};
+use crate::{NetworkKind, ResolverError};
 use geoip_data::rules::OPERATOR_SIZES;
 use std::net::IpAddr;
 

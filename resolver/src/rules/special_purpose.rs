@@ -1,8 +1,8 @@
 //! IANA's special-purpose registries: addresses that are not on the public Internet.
 
-use crate::{Evidence, NetworkKind, Source};
+use crate::{Evidence, NetworkKind, Source, Statement};
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 /// Nothing outweighs a registry.
 const WEIGHT: f32 = 20.0;
@@ -11,13 +11,13 @@ const WEIGHT: f32 = 20.0;
 #[derive(Default)]
 pub(crate) struct SpecialPurpose {
     /// First and last address.
-    v4: Vec<(u32, u32, String)>,
-    v6: Vec<(u128, u128, String)>,
+    v4: Vec<(u32, u32, Arc<str>)>,
+    v6: Vec<(u128, u128, Arc<str>)>,
 }
 
 impl SpecialPurpose {
     pub(crate) fn add(&mut self, network: IpNet, name: &str, document: &str) {
-        let statement = format!("the address is reserved: {name} ({document})");
+        let statement = format!("the address is reserved: {name} ({document})").into();
         match network {
             IpNet::V4(network) => self.v4.push((network.network().into(), network.broadcast().into(), statement)),
             IpNet::V6(network) => self.v6.push((network.network().into(), network.broadcast().into(), statement)),
@@ -25,12 +25,9 @@ impl SpecialPurpose {
     }
 
     /// Why the address is reserved, if it is.
-    pub(crate) fn statement(&self, ip: IpAddr) -> Option<&str> {
-        fn find<'a, T: Ord>(networks: &'a [(T, T, String)], ip: &T) -> Option<&'a str> {
-            networks
-                .iter()
-                .find(|(first, last, _)| first <= ip && ip <= last)
-                .map(|(_, _, statement)| statement.as_str())
+    pub(crate) fn statement(&self, ip: IpAddr) -> Option<&Arc<str>> {
+        fn find<'a, T: Ord>(networks: &'a [(T, T, Arc<str>)], ip: &T) -> Option<&'a Arc<str>> {
+            networks.iter().find(|(first, last, _)| first <= ip && ip <= last).map(|(_, _, statement)| statement)
         }
         match ip {
             IpAddr::V4(ip) => find(&self.v4, &ip.into()),
@@ -43,7 +40,7 @@ impl SpecialPurpose {
         let statement = self.statement(ip)?;
         Some(Evidence {
             source: Source::SpecialPurpose,
-            statement: statement.to_owned(),
+            statement: Statement::shared(Arc::clone(statement)),
             kind: Some(NetworkKind::Reserved),
             weight: WEIGHT,
         })

@@ -1,12 +1,13 @@
 //! Words in an operator's registered name and domain, for operators that no map knows: `telecom`, `hosting`, `bank`.
 
-use crate::{
-    Evidence, NetworkKind, ResolverError, Source,
-    decision::Case,
-    rules::{Row, rows},
-    words::WordList,
+use super::{
+    file::{Row, rows},
+    words::{Word, WordList},
 };
+use crate::{NetworkKind, ResolverError};
 use geoip_data::rules::ORGANISATION_WORDS;
+use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// The kinds that words speak for, in the order of the rule file's columns.
 const KINDS: [NetworkKind; 5] = [
@@ -45,36 +46,43 @@ impl OrganisationWords {
 
     /// What the words of a network operator's name and domain say, on top of what is true of every operator.
     pub(crate) fn operator(&self, text: &str) -> (String, Vec<(NetworkKind, f32)>) {
-        self.read(&text.to_lowercase(), "the network operator's name", 1.0, self.every)
-    }
-
-    /// Adds what the words of a text say, `share` of it.
-    pub(crate) fn judge(&self, text: &str, whose: &str, source: Source, share: f32, case: &mut Case) {
-        let (statement, weights) = self.read(text, whose, share, [0.0; KINDS.len()]);
-        for (kind, weight) in weights {
-            case.add(Evidence { source, statement: statement.clone(), kind: Some(kind), weight });
-        }
-    }
-
-    fn read(&self, text: &str, whose: &str, share: f32, base: Weights) -> (String, Vec<(NetworkKind, f32)>) {
-        let mut found = self.words.find(text);
-        found.retain(|word| word.word != EVERY);
+        let found = self.find(&text.to_lowercase());
         let words: Vec<String> = found.iter().map(|word| format!("{:?}", word.word)).collect();
         let statement = if words.is_empty() {
-            format!("{whose} says nothing of its business")
+            "the network operator's name says nothing of its business".to_owned()
         } else {
-            format!("{whose} has the words {}", words.join(", "))
+            format!("the network operator's name has the words {}", words.join(", "))
         };
-        let weights = KINDS
-            .into_iter()
-            .zip(base)
-            .enumerate()
-            .map(|(index, (kind, base))| {
-                (kind, (base + found.iter().map(|word| word.says[index]).sum::<f32>()) * share)
-            })
-            .filter(|(_, weight)| *weight != 0.0);
-        (statement, weights.collect())
+        (statement, weights(&found, self.every, 1.0).collect())
     }
+
+    /// What the words of a registrable domain say, `share` of it, and the first of them.
+    pub(crate) fn domain(
+        &self,
+        domain: &str,
+        share: f32,
+    ) -> Option<([Option<Arc<str>>; 3], impl Iterator<Item = (NetworkKind, f32)>)> {
+        let found = self.find(domain);
+        let word = |index: usize| found.get(index).map(|word| Arc::clone(&word.word));
+        (!found.is_empty()).then(|| ([word(0), word(1), word(2)], weights(&found, [0.0; KINDS.len()], share)))
+    }
+
+    fn find(&self, text: &str) -> SmallVec<[&Word<Weights>; 8]> {
+        let mut found = self.words.find(text);
+        found.retain(|word| &*word.word != EVERY);
+        found
+    }
+}
+
+/// The sums of `base` and what the words weigh, without zeros.
+fn weights(found: &[&Word<Weights>], base: Weights, share: f32) -> impl Iterator<Item = (NetworkKind, f32)> + use<> {
+    let mut sums = base;
+    for word in found {
+        for (sum, weight) in sums.iter_mut().zip(word.says) {
+            *sum += weight;
+        }
+    }
+    KINDS.into_iter().zip(sums).map(move |(kind, sum)| (kind, sum * share)).filter(|(_, weight)| *weight != 0.0)
 }
 
 #[cfg(test)]

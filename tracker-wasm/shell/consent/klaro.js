@@ -1,8 +1,18 @@
-// Klaro: https://github.com/klaro-org/klaro-js. The purpose is the name of a service of its configuration.
+// Klaro: https://github.com/klaro-org/klaro-js. A purpose is the name of a service, or a purpose that services have:
+// then all of them must be agreed to.
+import { answer, purposes, when } from "../purposes.js";
 
-export default (say, purpose = "firmsight", klaro) => {
-  const manager = klaro.getManager();
-  const tell = () => say(manager.confirmed ? (manager.getConsent(purpose) ? "granted" : "denied") : "unknown");
-  manager.watch({ update: (_, name) => name == "saveConsents" && tell() });
-  tell();
-};
+export default (say, words, klaro) =>
+  when(
+    () => klaro.getManager(),
+    (manager) => {
+      const named = (word) =>
+        manager.config.services.filter(({ name, purposes }) => name == word || (purposes || []).includes(word));
+      const counting = purposes(words, "klaro", ["firmsight", "analytics"], (word) => named(word)[0]);
+      const agreed = (word) => answer(named(word), ({ name }) => manager.savedConsents[name]) == "granted";
+      // What is ticked in the dialogue counts once it is saved.
+      const update = () => say(manager.confirmed ? answer(counting, agreed) : "unknown");
+      manager.watch({ update });
+      update();
+    },
+  );

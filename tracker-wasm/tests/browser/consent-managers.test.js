@@ -1,123 +1,95 @@
-// Real consent managers, wired as docs/tracker.md says.
+// Each consent manager, as its package or as a mock of its documented hooks, on a page that holds nothing of ours but
+// the script tag: the tracker finds the manager by itself and follows it.
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { after, afterEach, before, describe, test } from "node:test";
-import { arrange, started, stored } from "./setting.js";
+import { after, before, describe, test } from "node:test";
+import { MOCKS, PACKAGES } from "./managers/managers.js";
+import { html, open, serve, setTraps, storedByUs } from "./managers/page.js";
+import { arrange, startBrowser } from "./setting.js";
 
-const require = createRequire(import.meta.url);
-const MANAGERS = {
-  klaro: {
-    files: { "/klaro.js": "klaro/dist/klaro.js" },
-    content: `<script>
-        window.lfa = window.lfa || function () { (lfa.q = lfa.q || []).push(arguments) };
-        window.klaroConfig = {
-          lang: "en",
-          acceptAll: true,
-          translations: { en: { purposes: { analytics: "Analytics" } } },
-          services: [{
-            name: "firmsight",
-            purposes: ["analytics"],
-            callback: (consent) => lfa("consent", consent ? "granted" : "denied", "manager"),
-          }],
-        };
-      </script>
-      <script defer src="/klaro.js"></script>`,
-    accept: (page) => page.click(".cm-btn-success"),
-    decline: (page) => page.click(".cn-decline"),
-    withdraw: (page) =>
-      page.evaluate(() => {
-        const manager = klaro.getManager();
-        manager.updateConsent("firmsight", false);
-        manager.saveAndApplyConsents();
-      }),
-  },
-  "vanilla-cookieconsent": {
-    files: { "/cookieconsent.js": "vanilla-cookieconsent/dist/cookieconsent.umd.js" },
-    content: `<script>
-        window.lfa = window.lfa || function () { (lfa.q = lfa.q || []).push(arguments) };
-        const tell = () =>
-          lfa("consent", CookieConsent.acceptedCategory("analytics") ? "granted" : "denied", "manager");
-        addEventListener("cc:onConsent", tell);
-        addEventListener("cc:onChange", tell);
-      </script>
-      <script src="/cookieconsent.js"></script>
-      <script>
-        CookieConsent.run({
-          hideFromBots: false, // a browser under test says that it is one
-          categories: { necessary: { enabled: true, readOnly: true }, analytics: {} },
-          language: { default: "en", translations: { en: {
-            consentModal: { title: "Cookies", acceptAllBtn: "Yes", acceptNecessaryBtn: "No" },
-            preferencesModal: { sections: [] },
-          } } },
-        });
-      </script>`,
-    accept: (page) => page.click("[data-role=all]"),
-    decline: (page) => page.click("[data-role=necessary]"),
-    withdraw: (page) => page.evaluate(() => CookieConsent.acceptCategory([])),
-  },
-};
+const OWN_BANNER = "a banner of the site's own";
+/** The tracker's own files; they are asked for without any consent, and say nothing. */
+const FILES = /^GET \/lfa(\.[0-9a-f]{16}(\.\w+)?)?\.(js|wasm)$/;
+const ADAPTER = /^GET \/lfa\.[0-9a-f]{16}\.(?!page)\w+\.js$/;
+const ALL = ["_lfa", "_lfa_consent", "_lfa_expiry"];
 
-describe("consent managers", { timeout: 120_000 }, () => {
-  let setting, recorder, profile;
+describe("consent managers", { timeout: 300_000, concurrency: 4 }, () => {
+  let browser;
 
-  before(async () => {
-    setting = await arrange({});
-    recorder = setting.recorder;
-    setting.pages.set("/away", "<!doctype html>");
-  });
-  after(() => setting.end());
-  afterEach(async () => {
-    await profile?.context.close();
-    recorder.forget();
-  });
+  before(async () => (browser = await startBrowser()));
+  after(() => browser.close());
 
-  /** What of ours is stored. */
-  async function ours(page) {
-    const { cookies, storage } = await stored(page);
-    return [...Object.keys(cookies), ...storage].filter((name) => name.startsWith("_lfa")).sort();
+  /** A fresh profile, page server and recorder for one test, so that several can run at once. */
+  async function withVisitor(name, manager, managerFirst, check) {
+    const setting = await arrange({}, browser);
+    const { recorder } = setting;
+    const { context, page } = await setting.profile();
+    try {
+      await serve(setting.pages, manager);
+      setting.pages.set("/", html(manager, setting.tag("site"), managerFirst));
+      await context.addInitScript(setTraps, new URL(setting.collector).host);
+      await check({
+        page,
+        recorder,
+        visit: () => open(page, setting.origin, manager, managerFirst),
+        stored: () => page.evaluate(storedByUs),
+        /** Waits until the manager was found and heard, and for whatever might come of it. */
+        settle: async () => {
+          if (name !== OWN_BANNER) await recorder.untilRequested(ADAPTER);
+          await page.waitForTimeout(500);
+        },
+        assertSilence: async () => {
+          assert.deepEqual(await page.evaluate(() => window.touchedByUs), []);
+          assert.deepEqual(await page.evaluate(storedByUs), []);
+          assert.deepEqual(recorder.requests.filter((request) => !FILES.test(request)), []);
+        },
+      });
+    } finally {
+      await context.close();
+      await setting.end();
+    }
   }
 
-  for (const [name, { files, content, accept, decline, withdraw }] of Object.entries(MANAGERS)) {
-    const visit = async () => {
-      for (const [path, file] of Object.entries(files)) {
-        const body = await readFile(require.resolve(file));
-        setting.pages.set(path, { body, headers: { "Content-Type": "text/javascript; charset=utf-8" } });
+  for (const [kind, managers] of Object.entries({ package: PACKAGES, mock: MOCKS })) {
+    for (const [name, manager] of Object.entries(managers)) {
+      for (const managerFirst of [true, false]) {
+        const title = `${name} (${kind}), loaded ${managerFirst ? "before" : "after"} the tracker: `;
+
+        test(title + "silence, visits after accepting, nothing left after withdrawing", () =>
+          withVisitor(name, manager, managerFirst, async ({ page, recorder, visit, stored, settle, assertSilence }) => {
+            await visit();
+            await settle();
+            await assertSilence();
+            await manager.accept(page);
+            await recorder.until("pageview");
+            assert.deepEqual(await stored(), ALL);
+            // Who comes back is known, without being asked again.
+            await visit();
+            await recorder.until("pageview", 2);
+            await manager.withdraw(page);
+            await recorder.until("forget");
+            assert.equal(new Set(recorder.beacons.map(({ client }) => client)).size, 1);
+            assert.deepEqual(await stored(), []);
+            recorder.forget();
+            await visit();
+            await settle();
+            await assertSilence();
+          }),
+        );
+
+        test(title + "nothing after declining, nor for who comes back", () =>
+          withVisitor(name, manager, managerFirst, async ({ page, recorder, visit, settle, assertSilence }) => {
+            await visit();
+            await settle();
+            await manager.decline(page);
+            await settle();
+            await assertSilence();
+            recorder.forget();
+            await visit();
+            await settle();
+            await assertSilence();
+          }),
+        );
       }
-      setting.pages.set("/", `<!doctype html><meta charset=utf-8><body>${content}${setting.tag("site")}`);
-      profile = await setting.profile();
-      await profile.page.goto(setting.origin);
-      await started(profile.page);
-      return profile.page;
-    };
-
-    test(`${name}: nothing before the choice, a visit after accepting, on each page`, async () => {
-      const page = await visit();
-      assert.deepEqual([await ours(page), recorder.beacons], [[], []]);
-      await accept(page);
-      await recorder.until("pageview");
-      assert.deepEqual(await ours(page), ["_lfa", "_lfa_consent", "_lfa_expiry"]);
-      await page.reload();
-      await recorder.until("pageview", 2);
-      assert.equal(new Set(recorder.beacons.map(({ client }) => client)).size, 1);
-    });
-
-    test(`${name}: nothing after declining`, async () => {
-      const page = await visit();
-      await decline(page);
-      await page.reload();
-      await started(page);
-      await page.goto(setting.origin + "/away");
-      assert.deepEqual([await ours(page), recorder.beacons], [[], []]);
-    });
-
-    test(`${name}: a withdrawal removes everything and tells the collector`, async () => {
-      const page = await visit();
-      await accept(page);
-      await recorder.until("pageview");
-      await withdraw(page);
-      await recorder.until("forget");
-      assert.deepEqual(await ours(page), []);
-    });
+    }
   }
 });

@@ -91,9 +91,10 @@ function setTraps() {
   for (const name of ["width", "height"]) trap(Screen.prototype, name);
 }
 
-/** The whole setting; `sites` is what the collector says of its sites. */
-export async function arrange(sites) {
-  const [browser, pages, recorder] = await Promise.all([startBrowser(), startPages(), startRecorder(sites)]);
+/** The whole setting; `sites` is what the collector says of its sites. A browser that is shared stays open. */
+export async function arrange(sites, shared) {
+  const starting = shared ?? startBrowser();
+  const [browser, pages, recorder] = await Promise.all([starting, startPages(), startRecorder(sites)]);
   const collector = `http://collect.shop.example:${recorder.port}`;
   const origin = `http://www.shop.example:${pages.port}`;
   return {
@@ -117,7 +118,7 @@ export async function arrange(sites) {
       return { context, page: await context.newPage() };
     },
     async end() {
-      await browser.close();
+      if (!shared) await browser.close();
       await Promise.all([pages.close(), recorder.close()]);
     },
   };

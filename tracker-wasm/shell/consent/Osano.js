@@ -1,0 +1,18 @@
+// Osano: https://developers.osano.com/cmp/javascript-api/developer-documentation-consent-javascript-api. A purpose is a
+// category in capitals.
+import { answer, purposes, when } from "../purposes.js";
+
+export default (say, words, osano) =>
+  when(
+    () => osano.cm || (window.Osano || {}).cm,
+    (manager) => {
+      // Without a choice there is nothing to tell; what holds by default in the region is no choice.
+      const tell = (consent) =>
+        say(
+          consent
+            ? answer(purposes(words, "Osano", ["ANALYTICS"]), (category) => consent[category] == "ACCEPT")
+            : "unknown",
+        );
+      for (const event of ["initialized", "consent-saved"]) manager.addEventListener("osano-cm-" + event, tell);
+    },
+  );

@@ -1,0 +1,19 @@
+// Usercentrics 2: https://usercentrics.com/docs/web/features/api/control-functionality/. A purpose is a category's
+// slug, or the id or name of a data processing service; of a category all services must be agreed to.
+import { answer, purposes } from "../purposes.js";
+
+export default (say, words, manager) => {
+  // Version 3 may bring this name along.
+  if (window.__ucCmp) return say("absent");
+  const tell = () => {
+    if (!manager.isInitialized() || manager.isConsentRequired()) return say("unknown");
+    const services = manager.getServicesBaseInfo();
+    const named = (word) => services.filter(({ id, name, categorySlug }) => [id, name, categorySlug].includes(word));
+    const counting = purposes(words, "UC_UI", ["Firmsight", "functional"], (word) => named(word)[0]);
+    say(answer(counting, (word) => answer(named(word), ({ consent }) => consent.status) == "granted"));
+  };
+  // A choice is announced when the button is pressed and can be in force a little later.
+  for (const event of ["INITIALIZED", "CMP_EVENT"])
+    addEventListener("UC_UI_" + event, () => [0, 500].map((delay) => setTimeout(tell, delay)));
+  tell();
+};

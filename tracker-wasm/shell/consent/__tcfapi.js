@@ -1,0 +1,14 @@
+// IAB TCF 2.x, CMP API v2: https://github.com/InteractiveAdvertisingBureau/GDPR-Transparency-and-Consent-Framework.
+// A purpose is its number. By default 1 (storage), and 8 (content performance) or 9 (audience statistics).
+import { answer, purposes } from "../purposes.js";
+
+export default (say, words, api) =>
+  api("addEventListener", 2, (data, success) => {
+    if (!success) return;
+    if (data.gdprApplies === false) say("absent");
+    else if (["tcloaded", "useractioncomplete"].includes(data.eventStatus)) {
+      const { consents } = data.purpose;
+      const numbers = purposes(words, "__tcfapi", []).filter(Number);
+      say(answer(numbers[0] ? numbers : [1, consents[8] ? 8 : 9], (purpose) => consents[purpose]));
+    }
+  });

@@ -1,0 +1,23 @@
+// Google Consent Mode v2: https://developers.google.com/tag-platform/security/guides/consent. A purpose is a storage
+// type. Calls of gtag() lie in the data layer as `arguments`.
+import { answer, purposes } from "../purposes.js";
+
+export default (say, words, layer) => {
+  // A word that is meant for another manager on the page is no type of Google's.
+  const types = purposes(words, "dataLayer", []).filter((type) => /_storage$|^ad_/.test(type));
+  const counting = types[0] ? types : ["analytics_storage"];
+  const chosen = {};
+  const read = (entries) => {
+    for (const entry of entries)
+      if (entry && entry[0] == "consent" && entry[1] == "update") Object.assign(chosen, entry[2]);
+    // What holds until the person was asked is nobody's choice; tarteaucitron sets such defaults for Google alone.
+    say(counting.every((type) => chosen[type]) ? answer(counting, (type) => chosen[type] == "granted") : "absent");
+  };
+  const push = layer.push;
+  layer.push = function (...entries) {
+    const result = push.apply(this, entries);
+    read(entries);
+    return result;
+  };
+  read(layer);
+};

@@ -1,0 +1,18 @@
+// tarteaucitron: https://github.com/AmauriC/tarteaucitron.js. A purpose is the key of a service, or a type of services
+// ("analytic"): then all of them must be agreed to.
+import { answer, purposes } from "../purposes.js";
+
+export default (say, words, manager) => {
+  const named = (word) =>
+    (manager.job || []).filter((key) => key == word || (manager.services[key] || {}).type == word);
+  const tell = () => {
+    const keys = purposes(words, "tarteaucitron", ["firmsight", "analytic"], (word) => named(word)[0]).map(named);
+    const decided = ([...services]) => services[0] && services.every((key) => key in manager.state);
+    say(keys[0] && keys.every(decided) ? answer(keys.flat(), (key) => manager.state[key]) : "unknown");
+  };
+  // The event comes before the state is set, and a choice of an earlier visit is loaded without one.
+  const soon = () => setTimeout(tell);
+  document.addEventListener("tac.consent_updated", soon);
+  for (const event of ["tac.root_available", "tac.close_alert"]) addEventListener(event, soon);
+  tell();
+};

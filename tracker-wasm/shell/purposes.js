@@ -1,0 +1,27 @@
+// What the adapters of consent managers have in common; it is bundled into each.
+
+/**
+ * The purposes that count: the owner's words for this manager (`data-consent-purpose="analytics"`, or with several
+ * managers `"klaro=analytics, Cookiebot=statistics"`), else the first of the defaults that the manager knows.
+ */
+export const purposes = (words, manager, defaults, known) => {
+  const chosen = (words || "")
+    .split(",")
+    .map((word) => word.trim().split("="))
+    .filter(([name, purpose]) => name && (!purpose || name == manager))
+    .map((word) => word.pop());
+  return chosen.length ? chosen : known ? defaults.filter(known).slice(0, 1) : defaults;
+};
+
+/** The answer to a choice that was made: yes only if every purpose was agreed to, and there is one. */
+export const answer = (purposes, agreed) => (purposes.length && purposes.every(agreed) ? "granted" : "denied");
+
+/** Goes on once something is found; a manager's global can be there before the manager is ready. */
+export const when = (find, use) => {
+  let found;
+  try {
+    found = find();
+  } catch {}
+  if (found) use(found);
+  else setTimeout(when, 250, find, use);
+};

@@ -14,6 +14,7 @@ pub(crate) struct Program {
 /// What the tests start for real.
 pub(crate) const FOR_TESTS: &[Program] = &[
     Program { name: "chromium", package: "chromium", purpose: "a real browser for the tracker's tests" },
+    Program { name: "firefox-esr", package: "firefox-esr", purpose: "another real browser for the tracker's tests" },
     Program { name: "nsd", package: "nsd", purpose: "a real DNS server for the resolver's tests" },
     Program { name: "nginx", package: "nginx-light", purpose: "a reverse proxy in front of the collector in tests" },
     Program { name: "caddy", package: "caddy", purpose: "a reverse proxy in front of the collector in tests" },

@@ -91,20 +91,27 @@ function setTraps() {
   for (const name of ["width", "height"]) trap(Screen.prototype, name);
 }
 
-/** The whole setting; `sites` is what the collector says of its sites. A browser that is shared stays open. */
-export async function arrange(sites, shared) {
-  const starting = shared ?? startBrowser();
-  const [browser, pages, recorder] = await Promise.all([starting, startPages(), startRecorder(sites)]);
+/** The setting without a browser; `sites` is what the collector says of its sites. */
+export async function arrangeServers(sites) {
+  const [pages, recorder] = await Promise.all([startPages(), startRecorder(sites)]);
   const collector = `http://collect.shop.example:${recorder.port}`;
-  const origin = `http://www.shop.example:${pages.port}`;
   return {
-    browser,
     pages,
     recorder,
     collector,
-    origin,
+    origin: `http://www.shop.example:${pages.port}`,
     /** The script tag of the documentation. */
     tag: (site, attributes = "async") => `<script ${attributes} src="${collector}/lfa.js" data-site="${site}"></script>`,
+    end: () => Promise.all([pages.close(), recorder.close()]),
+  };
+}
+
+/** The whole setting. A browser that is shared stays open. */
+export async function arrange(sites, shared) {
+  const [browser, servers] = await Promise.all([shared ?? startBrowser(), arrangeServers(sites)]);
+  return {
+    ...servers,
+    browser,
     /** A fresh browser profile with one tab. */
     async profile({ gpc = false, traps = false } = {}) {
       const context = await browser.newContext({ userAgent: USER_AGENT });
@@ -119,7 +126,7 @@ export async function arrange(sites, shared) {
     },
     async end() {
       if (!shared) await browser.close();
-      await Promise.all([pages.close(), recorder.close()]);
+      await servers.end();
     },
   };
 }

@@ -23,6 +23,8 @@ const bundled = (file) => async () => {
   return Buffer.from(outputFiles[0].contents);
 };
 
+// Both playwright and puppeteer have locators, which wait.
+const click = (page, selector) => page.locator(selector).click();
 const TARTEAUCITRON = "tarteaucitronjs/";
 
 export const PACKAGES = {
@@ -39,8 +41,8 @@ export const PACKAGES = {
       },
       { src: "/klaro.js" },
     ],
-    accept: (page) => page.click(".cm-btn-success"),
-    decline: (page) => page.click(".cn-decline"),
+    accept: (page) => click(page, ".cm-btn-success"),
+    decline: (page) => click(page, ".cn-decline"),
     withdraw: (page) =>
       page.evaluate(() => {
         const manager = klaro.getManager();
@@ -63,8 +65,8 @@ export const PACKAGES = {
         });`,
       },
     ],
-    accept: (page) => page.click("[data-role=all]"),
-    decline: (page) => page.click("[data-role=necessary]"),
+    accept: (page) => click(page, "[data-role=all]"),
+    decline: (page) => click(page, "[data-role=necessary]"),
     withdraw: (page) => page.evaluate(() => CookieConsent.acceptCategory([])),
   },
   tarteaucitron: {
@@ -85,8 +87,8 @@ export const PACKAGES = {
         (tarteaucitron.job = tarteaucitron.job || []).push("firmsight");`,
       },
     ],
-    accept: (page) => page.click("#tarteaucitronPersonalize2"),
-    decline: (page) => page.click("#tarteaucitronAllDenied2"),
+    accept: (page) => click(page, "#tarteaucitronPersonalize2"),
+    decline: (page) => click(page, "#tarteaucitronAllDenied2"),
     withdraw: (page) => page.evaluate(() => tarteaucitron.userInterface.respondAll(false)),
   },
   orejime: {
@@ -100,33 +102,33 @@ export const PACKAGES = {
       },
       { src: "/orejime.js" },
     ],
-    accept: (page) => page.click(".orejime-Banner-saveButton"),
-    decline: (page) => page.click(".orejime-Banner-declineButton"),
+    accept: (page) => click(page, ".orejime-Banner-saveButton"),
+    decline: (page) => click(page, ".orejime-Banner-declineButton"),
     withdraw: (page) => page.evaluate(() => orejime.manager.declineAll()),
   },
   "IAB TCF": {
     files: { "/stub.js": bundled("tcf-stub.js"), "/cmp.js": bundled("tcf-cmp.js") },
     steps: [{ src: "/stub.js" }, { src: "/cmp.js" }],
-    accept: (page) => page.click("#accept"),
-    decline: (page) => page.click("#decline"),
-    withdraw: (page) => page.click("#withdraw"),
+    accept: (page) => click(page, "#accept"),
+    decline: (page) => click(page, "#decline"),
+    withdraw: (page) => click(page, "#withdraw"),
   },
   // Its European section asks like the TCF; those of US states are in gpp.test.js, since they only know objections.
   "IAB GPP": {
     files: { "/cmp.js": bundled("gpp-cmp.js") },
     steps: [{ inline: "window.applicableSection = 'tcfeuv2'" }, { src: "/cmp.js" }],
-    accept: (page) => page.click("#accept"),
-    decline: (page) => page.click("#decline"),
-    withdraw: (page) => page.click("#withdraw"),
+    accept: (page) => click(page, "#accept"),
+    decline: (page) => click(page, "#decline"),
+    withdraw: (page) => click(page, "#withdraw"),
   },
 };
 
 const mocked = (name, attributes = {}) => ({
   files: { "/manager.js": bundled(`mocks/${name}.js`) },
   steps: [{ src: "/manager.js", ...attributes }],
-  accept: (page) => page.click("#accept"),
-  decline: (page) => page.click("#decline"),
-  withdraw: (page) => page.click("#withdraw"),
+  accept: (page) => click(page, "#accept"),
+  decline: (page) => click(page, "#decline"),
+  withdraw: (page) => click(page, "#withdraw"),
 });
 
 export const MOCKS = {
@@ -141,5 +143,5 @@ export const MOCKS = {
   "WordPress consent API": mocked("wordpress"),
   Complianz: mocked("complianz"),
   "Google Consent Mode": mocked("consent-mode"),
-  "a banner of the site's own": mocked("own-banner"),
+  "a banner of the site's own": { ...mocked("own-banner"), detected: false },
 };

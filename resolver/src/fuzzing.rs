@@ -1,5 +1,7 @@
 //! The reading of data files, for `fuzz/`: no part of the library's interface.
 
+pub use crate::dns::fuzzing::{Names, read_dns_answer};
+
 use crate::{DatabaseStatus, Databases, ResolverError, rules::Rules};
 use std::{hint::black_box, net::IpAddr, path::Path, sync::OnceLock};
 

@@ -42,6 +42,7 @@ pub fn explain(verdict: &Verdict) -> String {
             line(&mut text, format_args!("  reverse DNS: {name}, which does not lead back to the address"));
         }
         NameAnswer::Failed => line(&mut text, format_args!("  reverse DNS: no answer in time")),
+        NameAnswer::Skipped => line(&mut text, format_args!("  reverse DNS: not asked, it is down")),
     }
     let evidence = verdict.evidence.strongest_first();
     if !evidence.is_empty() {
@@ -84,6 +85,7 @@ pub fn to_json(input: &str, verdict: &Verdict) -> serde_json::Value {
         NameAnswer::Confirmed(name) => (Some(name), "confirmed"),
         NameAnswer::Unconfirmed(name) => (Some(name), "unconfirmed"),
         NameAnswer::Failed => (None, "failed"),
+        NameAnswer::Skipped => (None, "skipped"),
     };
     json!({
         "input": input,

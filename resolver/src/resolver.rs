@@ -1,7 +1,8 @@
 //! The resolver: asks every signal, then decides.
 
 use crate::{
-    Databases, DnsStatistics, Location, NameAnswer, NetworkKind, ResolverError, Verdict,
+    DatabaseStatus, Databases, DnsStatistics, Evidence, Location, NameAnswer, NetworkKind, ResolverError, Source,
+    Statement, Verdict,
     decision::{Case, Scores},
     dns::ReverseDns,
     mmdb::Facts,
@@ -13,10 +14,14 @@ use crate::{
     },
     verdict_cache::{NameState, VerdictCache},
 };
+use arc_swap::ArcSwap;
 use quick_cache::sync::Cache;
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -37,6 +42,8 @@ pub struct Settings {
     pub ptr_timeout: Duration,
     /// How many addresses are asked for at once; others wait.
     pub dns_concurrency: usize,
+    /// How many questions a second one name server gets; 0 means any number.
+    pub dns_queries_per_second: u32,
     /// How many addresses' names are kept in memory.
     pub cache_entries: usize,
     /// How many verdicts are kept in memory; 0 keeps none.
@@ -52,6 +59,7 @@ impl Default for Settings {
             nameservers: Vec::new(),
             ptr_timeout: Duration::from_secs(2),
             dns_concurrency: 256,
+            dns_queries_per_second: 1_000,
             cache_entries: 200_000,
             verdict_cache_entries: 200_000,
             verdict_cache_bytes: 64 << 20,
@@ -66,8 +74,11 @@ pub struct Resolver {
 }
 
 struct Inner {
-    data: Data,
-    dns: Option<ReverseDns>,
+    settings: Settings,
+    data: ArcSwap<Data>,
+    /// How often the data was replaced.
+    generation: AtomicU64,
+    dns: Option<Arc<ReverseDns>>,
 }
 
 /// Data files and rules, with all that was made from them: what replaces one replaces the other.
@@ -96,51 +107,66 @@ impl Resolver {
     /// # Errors
     /// When a rule file is malformed or the DNS client can't start.
     pub fn new(databases: Databases, settings: Settings) -> Result<Self, ResolverError> {
-        let dns = if settings.dns { Some(ReverseDns::new(&settings)?) } else { None };
-        let data = Data {
-            databases,
-            rules: Rules::compile()?,
-            operators: OperatorCache::default(),
-            places: Cache::new(MAX_PLACES),
-            verdicts: VerdictCache::new(settings.verdict_cache_entries, settings.verdict_cache_bytes),
-        };
-        let inner = Arc::new(Inner { data, dns });
-        let walker = Arc::clone(&inner);
+        let dns = if settings.dns { Some(Arc::new(ReverseDns::new(&settings)?)) } else { None };
+        let data = Arc::new(Data::new(databases, &settings)?);
+        let walked = Arc::clone(&data);
         // Without the thread the first address that needs a footprint walks the databases itself.
-        drop(thread::Builder::new().name("footprints".to_owned()).spawn(move || walker.data.databases.footprint(0)));
-        Ok(Self { inner })
+        drop(thread::Builder::new().name("footprints".to_owned()).spawn(move || walked.databases.footprint(0)));
+        let generation = AtomicU64::new(0);
+        Ok(Self { inner: Arc::new(Inner { settings, data: ArcSwap::new(data), generation, dns }) })
+    }
+
+    /// Puts other data files in the place of those behind this resolver and all its clones, and lets go of every verdict
+    /// that was remembered. Verdicts under way end with the data they began with; reverse DNS goes on. Walks the network
+    /// databases first, so that no verdict waits for that; on a thread that may be kept busy for that long.
+    ///
+    /// # Errors
+    /// When a rule file is malformed; then the former data stays.
+    pub fn replace(&self, databases: Databases) -> Result<(), ResolverError> {
+        let data = Data::new(databases, &self.inner.settings)?;
+        data.databases.footprint(0);
+        self.inner.data.store(Arc::new(data));
+        self.inner.generation.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// How often [`Self::replace`] gave this resolver other data: what was made from verdicts of an earlier generation
+    /// may be out of date.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.inner.generation.load(Ordering::Relaxed)
     }
 
     /// What reverse DNS did so far; `None` when it is off.
     #[must_use]
     pub fn dns_statistics(&self) -> Option<DnsStatistics> {
-        self.inner.dns.as_ref().map(ReverseDns::statistics)
+        self.inner.dns.as_ref().map(|dns| dns.statistics())
     }
 
     /// How many verdicts are remembered, and how much memory belongs to them, about, in bytes.
     #[must_use]
     pub fn verdict_cache_size(&self) -> (usize, u64) {
-        self.inner.data.verdicts.size()
+        self.inner.data.load().verdicts.size()
     }
 
-    /// The data files behind this resolver.
+    /// The data files behind this resolver now.
     #[must_use]
-    pub fn databases(&self) -> &Databases {
-        &self.inner.data.databases
+    pub fn database_status(&self) -> Vec<DatabaseStatus> {
+        self.inner.data.load().databases.status()
     }
 
     /// Kind and finality of [`Self::local`], for addresses that may never come again: nothing is remembered but their
     /// operator, and nothing is allocated for an operator that was seen before.
     #[must_use]
     pub fn door(&self, ip: IpAddr) -> DoorVerdict {
-        self.inner.data.door(ip.to_canonical())
+        self.inner.data.load().door(ip.to_canonical())
     }
 
     /// What can be said of an address without asking DNS: given again if it was said before, else judged and remembered.
     #[must_use]
     pub fn local(&self, ip: IpAddr) -> Arc<Verdict> {
         let ip = ip.to_canonical();
-        let data = &self.inner.data;
+        let data = self.inner.data.load();
         if let Some(known) = data.verdicts.get(ip, NameState::NotAsked, None) {
             return known;
         }
@@ -150,11 +176,12 @@ impl Resolver {
     }
 
     /// What can be said of an address, reverse DNS included. Never fails: what DNS does not say in time is marked
-    /// [`NameAnswer::Failed`] and the rest decides. Must run on a tokio runtime with time and I/O.
+    /// [`NameAnswer::Failed`], what it was not asked because it is down [`NameAnswer::Skipped`], and the rest decides.
+    /// Must run on a tokio runtime with time and I/O.
     pub async fn resolve(&self, ip: IpAddr) -> Arc<Verdict> {
         let ip = ip.to_canonical();
-        let data = &self.inner.data;
         let Some(dns) = &self.inner.dns else { return self.local(ip) };
+        let data = self.inner.data.load_full();
         if let Some(known) = data.verdicts.get(ip, NameState::Answered, Some(Instant::now())) {
             return known;
         }
@@ -162,7 +189,7 @@ impl Resolver {
             return self.local(ip);
         }
         let answer = dns.name(ip).await;
-        let is_answer = answer != NameAnswer::Failed;
+        let is_answer = !matches!(answer, NameAnswer::Failed | NameAnswer::Skipped);
         let verdict = Arc::new(data.judge(Some(ip), answer));
         // A failure is remembered, for a shorter time, where the next question would be asked.
         if is_answer {
@@ -174,7 +201,7 @@ impl Resolver {
     /// Judges an address and what reverse DNS said of it, remembering nothing but the operator and the place.
     #[must_use]
     pub fn judge(&self, ip: Option<IpAddr>, name: NameAnswer) -> Verdict {
-        self.inner.data.judge(ip.map(|ip| ip.to_canonical()), name)
+        self.inner.data.load().judge(ip.map(|ip| ip.to_canonical()), name)
     }
 
     /// Judges a host name as if it were the confirmed reverse DNS name of the address, or of an unknown one.
@@ -186,7 +213,8 @@ impl Resolver {
     /// Judges an autonomous system by itself. The first call walks the network databases, which takes seconds.
     #[must_use]
     pub fn judge_asn(&self, number: u32) -> Verdict {
-        let Data { databases, rules, .. } = &self.inner.data;
+        let data = self.inner.data.load();
+        let Data { databases, rules, .. } = &**data;
         let mut case = Case::default();
         let mut asn = None;
         if let Some((name, domain)) = databases.autonomous_system(number) {
@@ -211,6 +239,16 @@ impl Resolver {
 }
 
 impl Data {
+    fn new(databases: Databases, settings: &Settings) -> Result<Self, ResolverError> {
+        Ok(Self {
+            databases,
+            rules: Rules::compile()?,
+            operators: OperatorCache::default(),
+            places: Cache::new(MAX_PLACES),
+            verdicts: VerdictCache::new(settings.verdict_cache_entries, settings.verdict_cache_bytes),
+        })
+    }
+
     fn door(&self, ip: IpAddr) -> DoorVerdict {
         if self.rules.special_purpose.statement(ip).is_some() {
             return DoorVerdict { kind: NetworkKind::Reserved, is_final: true };
@@ -251,6 +289,15 @@ impl Data {
         {
             let is_confirmed = matches!(name, NameAnswer::Confirmed(_));
             ptr_name::judge(host, is_confirmed, ip, &self.databases.domain_map, &self.rules, &mut case);
+        }
+        let silence = match name {
+            NameAnswer::Failed => Some("reverse DNS did not answer; judged without a name"),
+            NameAnswer::Skipped => Some("reverse DNS is down and was not asked; judged without a name"),
+            _ => None,
+        };
+        if let Some(silence) = silence {
+            let statement = Statement::fixed(silence);
+            case.add(Evidence { source: Source::Ptr, statement, kind: None, weight: 0.0 });
         }
         let decision = case.decide();
         Verdict {

@@ -206,8 +206,10 @@ pub enum NameAnswer {
     Confirmed(Arc<str>),
     /// A name whose forward look-up does not give the address back; weak evidence.
     Unconfirmed(Arc<str>),
-    /// DNS did not answer in time.
+    /// DNS did not answer in time, or could not say.
     Failed,
+    /// DNS is down, so it was not asked.
+    Skipped,
 }
 
 /// What the resolver says of an address.
@@ -237,7 +239,7 @@ impl Verdict {
     pub(crate) fn bytes(&self) -> usize {
         let name = match &self.ptr {
             NameAnswer::Confirmed(name) | NameAnswer::Unconfirmed(name) => name.len(),
-            NameAnswer::NotAsked | NameAnswer::None | NameAnswer::Failed => 0,
+            NameAnswer::NotAsked | NameAnswer::None | NameAnswer::Failed | NameAnswer::Skipped => 0,
         };
         size_of::<Self>() + self.evidence.bytes() + name
     }

@@ -123,8 +123,7 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 #[test]
 fn the_default_files_are_told_apart_by_what_they_hold() {
     let found: Vec<(String, DatabaseKind)> = resolver()
-        .databases()
-        .status()
+        .database_status()
         .into_iter()
         .map(|status| (status.file.file_name().unwrap().to_string_lossy().into_owned(), status.kind))
         .collect();
@@ -138,9 +137,7 @@ fn the_default_files_are_told_apart_by_what_they_hold() {
     ] {
         assert!(found.contains(&(file.to_owned(), kind)), "{file}: {found:?}");
     }
-    assert!(
-        resolver().databases().status().iter().all(|status| status.build_epoch.is_some() || status.records.is_some())
-    );
+    assert!(resolver().database_status().iter().all(|status| status.build_epoch.is_some() || status.records.is_some()));
 }
 
 #[test]

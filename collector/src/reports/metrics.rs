@@ -62,6 +62,16 @@ metrics! {
     StoreFailures = Counter "firmsight_store_failures_total" "Attempts to store that failed and are repeated.",
     UntrustedForwardingHeaders = Counter "firmsight_untrusted_forwarding_headers_total"
         "Requests from local peers with forwarding headers that were not believed; is trusted_proxies in section public set?",
+    DnsAddresses = Counter "firmsight_dns_addresses_total"
+        "Addresses whose name was wanted, by how the answer came: asked, failed, cached, stale, shared, skipped.",
+    DnsQueries = Counter "firmsight_dns_queries_total"
+        "Datagrams sent to name servers.",
+    DnsIgnored = Counter "firmsight_dns_ignored_datagrams_total"
+        "Datagrams from name servers that answered no question of ours.",
+    DnsCacheEntries = Gauge "firmsight_dns_cache_entries"
+        "Addresses whose name is remembered, in memory only.",
+    DnsServersDown = Gauge "firmsight_dns_servers_down"
+        "Name servers that are left alone because they do not answer.",
 }
 
 /// One value of a metric.

@@ -7,7 +7,7 @@ use super::{
     lock::{Attempt, DataDirectoryLock},
     setup,
     store_keeper::{StoreKeeper, StoreState},
-    watchers::{PublicWatcher, ReportsResolver, SpoolWatcher, StoreWatcher},
+    watchers::{PublicWatcher, ReportsResolver, ResolverWatcher, SpoolWatcher, StoreWatcher},
 };
 use crate::{
     config::{Config, SpoolSync},
@@ -135,7 +135,7 @@ impl Collector {
             store: keeper.store(),
             snapshot: control.snapshot(),
             counters,
-            resolver: Arc::new(ReportsResolver(resolver)),
+            resolver: Arc::new(ReportsResolver(resolver.clone())),
             metrics: vec![
                 Arc::clone(&spool_watcher) as Arc<dyn reports::MetricsSource>,
                 Arc::new(StoreWatcher {
@@ -144,6 +144,7 @@ impl Collector {
                     answers: Arc::clone(&store_answers),
                 }),
                 Arc::new(PublicWatcher { service: public.clone() }),
+                Arc::new(ResolverWatcher(resolver)),
             ],
             readiness: vec![spool_watcher],
             settings: reports::Settings {

@@ -75,6 +75,7 @@ pub(crate) fn resolver(config: &Config, with_dns: bool) -> Result<Resolver, Setu
         nameservers: config.resolver.nameservers.iter().map(|server| server.get()).collect(),
         ptr_timeout: config.resolver.ptr_timeout.get(),
         dns_concurrency: config.resolver.dns_concurrency.max(1),
+        dns_queries_per_second: config.resolver.dns_queries_per_second,
         cache_entries: config.resolver.cache_entries.max(1),
         ..firmsight_resolver::Settings::default()
     };

@@ -75,6 +75,38 @@ impl MetricsSource for PublicWatcher {
     }
 }
 
+/// What reverse DNS does; nothing where it is off.
+pub(super) struct ResolverWatcher(pub(super) Resolver);
+
+impl MetricsSource for ResolverWatcher {
+    fn samples(&self) -> Vec<Sample> {
+        let Some(dns) = self.0.dns_statistics() else { return Vec::new() };
+        let answered = dns.asked.saturating_sub(dns.failed);
+        let by_outcome = [
+            ("asked", answered),
+            ("failed", dns.failed),
+            ("cached", dns.cached),
+            ("stale", dns.stale),
+            ("shared", dns.shared),
+            ("skipped", dns.skipped),
+        ];
+        let addresses = by_outcome.map(|(outcome, value)| Sample {
+            metric: Metric::DnsAddresses,
+            label: Some(("outcome", outcome.to_owned())),
+            value,
+        });
+        let gauge = |metric, value: usize| Sample::new(metric, u64::try_from(value).unwrap_or(u64::MAX));
+        let mut samples = addresses.to_vec();
+        samples.extend([
+            Sample::new(Metric::DnsQueries, dns.queries),
+            Sample::new(Metric::DnsIgnored, dns.ignored),
+            gauge(Metric::DnsCacheEntries, dns.cache_entries),
+            gauge(Metric::DnsServersDown, dns.servers_down),
+        ]);
+        samples
+    }
+}
+
 /// The resolver for `/companies?ip=`.
 pub(super) struct ReportsResolver(pub(super) Resolver);
 

@@ -1,8 +1,8 @@
-//! A circuit breaker: when no name server answers, addresses are not kept waiting one after the other.
+//! A circuit breaker: when a name server doesn't answer, addresses are not kept waiting one after the other.
 
 use std::time::{Duration, Instant};
 
-/// So many time-outs in a row, with no answer between them, mean that DNS is down.
+/// So many time-outs in a row, with no answer between them, mean that it is down.
 const FAILURES: u32 = 64;
 /// How long nobody is asked then, before one address tries again.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -11,16 +11,21 @@ const PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(crate) struct Breaker {
     failures: u32,
-    closed_until: Option<Instant>,
+    open_until: Option<Instant>,
 }
 
 impl Breaker {
-    /// Whether DNS may be asked now. While it is down, one address in every pause may try.
+    /// Whether the server is left alone now.
+    pub(crate) fn is_open(&self, now: Instant) -> bool {
+        self.open_until.is_some_and(|until| now < until)
+    }
+
+    /// Whether the server may be asked now. While it is down, one question in every pause may try.
     pub(crate) fn allows(&mut self, now: Instant) -> bool {
-        match self.closed_until {
+        match self.open_until {
             Some(until) if now < until => false,
             Some(_) => {
-                self.closed_until = Some(now + PAUSE);
+                self.open_until = Some(now + PAUSE);
                 true
             }
             None => true,
@@ -36,7 +41,7 @@ impl Breaker {
     pub(crate) fn timed_out(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES {
-            self.closed_until = Some(now + PAUSE);
+            self.open_until = Some(now + PAUSE);
         }
     }
 }
@@ -58,7 +63,7 @@ mod tests {
             assert!(breaker.allows(now));
             breaker.timed_out(now);
         }
-        assert!(!breaker.allows(now));
+        assert!(breaker.is_open(now) && !breaker.allows(now));
         assert!(!breaker.allows(now + PAUSE - Duration::from_millis(1)));
         assert!(breaker.allows(now + PAUSE));
         assert!(!breaker.allows(now + PAUSE));

@@ -1,33 +1,48 @@
 //! Reverse DNS: the name of an address, confirmed by looking the name up again (FCrDNS, RFC 8499 and RFC 1912 2.1).
 //!
-//! The shell around hickory. Anyone who holds an address block can write any name into its reverse zone, so a name is
-//! worth something only when its own zone leads back to the address; both look-ups together must finish within one
-//! time-out. What the rest of the world does cannot hurt:
+//! Anyone who holds an address block can write any name into its reverse zone, so a name is worth something only when
+//! its own zone leads back to the address; all questions for one address together must be answered within one time-out.
+//! What the rest of the world does cannot hurt:
 //!
-//! - at most `dns_concurrency` addresses are asked for at once, others wait for a permit;
-//! - two callers with the same address share one look-up;
-//! - answers, refusals and failures are cached in memory ([`cache`]), never on disk;
-//! - when nobody answers, a [`breaker`] lets the verdicts go on without names instead of queueing time-outs;
-//! - a server may send as many or as odd names as it likes: a few are looked at, and only those that are host names.
+//! - [`cache`]: answers, refusals and failures are remembered in memory, bounded, never on disk. What is stale answers at
+//!   once and is asked for again in the background (RFC 8767);
+//! - at most `concurrency` addresses are asked for at once, others wait for their turn; two callers with the same address
+//!   share one look-up;
+//! - [`pace`]: no name server gets more than so many questions a second;
+//! - [`breaker`]: a server that doesn't answer is left alone. When all are, verdicts go on without names, marked as
+//!   [`NameAnswer::Skipped`], instead of queueing time-outs;
+//! - [`answer`]: datagrams that don't answer the question are ignored, larger ones are cut, records of other owners don't
+//!   count, aliases are followed a few steps;
+//! - of an address's names the first [`MAX_NAMES`] host names are tried, so one with thousands costs no more than that.
+//!
+//! The client is our own on hickory's message parser, not `hickory-resolver`: that one writes names into the log (a name
+//! spells its address), falls back to TCP, where an answer may have 64 KiB, and repeats questions by itself, so that no
+//! rate could be promised. What is left for us is one UDP socket a question. Name servers are recursive ones; DNSSEC is
+//! their task, and the way to them (loopback or the owner's network) is trusted as the system's own resolver trusts it.
+//!
+//! `cache`, `pace`, `breaker` and `answer` are pure, with the time passed in; `server` has the socket; this file puts
+//! them together.
 
+mod answer;
 mod breaker;
 mod cache;
+mod pace;
+mod server;
+
+#[doc(hidden)]
+pub(crate) mod fuzzing;
 
 use crate::{NameAnswer, ResolverError, Settings, names};
-use breaker::Breaker;
-use cache::NameCache;
-use hickory_resolver::{
-    TokioResolver,
-    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig},
-    net::{DnsError, NetError, NoRecords, runtime::TokioRuntimeProvider},
-    proto::rr::{Name, RData, RecordType},
-};
+use answer::{MAX_ALIASES, Question, Said, Target};
+use cache::{Cached, NameCache};
+use hickory_proto::rr::{Name, RecordType};
+use server::Server;
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -35,42 +50,60 @@ use tokio::sync::{OnceCell, Semaphore};
 
 /// Several names for one address are legal; this many are tried.
 const MAX_NAMES: usize = 4;
-/// What a response without a TTL is worth, before the cache's clamps.
+/// A question is sent so often before silence counts: datagrams get lost.
+const ATTEMPTS: u32 = 2;
+/// One in so many turns may be taken by renewals of stale answers, for which nobody waits.
+const TURNS_PER_RENEWAL: usize = 4;
+/// What an answer without a TTL is worth, before the cache's clamps.
 const NO_TTL: Duration = Duration::ZERO;
 
-/// What reverse DNS did since the resolver was made.
+/// What reverse DNS did since the resolver was made. Addresses are counted once each, by how their answer came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DnsStatistics {
-    /// Addresses that DNS was asked for.
+    /// Addresses that DNS was asked for; `failed` is a part of them.
     pub asked: u64,
     /// Addresses answered from the cache.
     pub cached: u64,
+    /// Addresses answered from the cache beyond the answer's time, while newer ones were asked for.
+    pub stale: u64,
     /// Addresses that waited for somebody else's look-up.
     pub shared: u64,
     /// Look-ups that ended without an answer.
     pub failed: u64,
     /// Addresses that were not asked for because DNS is down.
     pub skipped: u64,
+    /// Datagrams sent to name servers.
+    pub queries: u64,
+    /// Datagrams from name servers that answered no question of ours.
+    pub ignored: u64,
     /// Entries in the cache now.
     pub cache_entries: usize,
+    /// Name servers that are left alone now because they don't answer.
+    pub servers_down: usize,
 }
 
 #[derive(Default)]
 struct Counters {
     asked: AtomicU64,
     cached: AtomicU64,
+    stale: AtomicU64,
     shared: AtomicU64,
     failed: AtomicU64,
     skipped: AtomicU64,
+    queries: AtomicU64,
+    ignored: AtomicU64,
 }
 
 /// Asks for names.
 pub(crate) struct ReverseDns {
-    client: TokioResolver,
+    servers: Vec<Server>,
+    /// The server that the next question goes to, before it is taken modulo their number.
+    next_server: AtomicUsize,
     timeout: Duration,
-    permits: Semaphore,
+    turns: Semaphore,
+    renewals: Arc<Semaphore>,
     cache: Mutex<NameCache>,
-    breaker: Mutex<Breaker>,
     in_flight: Mutex<HashMap<IpAddr, Arc<OnceCell<NameAnswer>>>>,
     counters: Counters,
 }
@@ -83,105 +116,136 @@ enum Miss {
     Refused,
     /// Nobody answered.
     Silence,
+    /// Nobody was asked: all servers are down.
+    Down,
 }
 
 impl ReverseDns {
     pub(crate) fn new(settings: &Settings) -> Result<Self, ResolverError> {
-        let failed = |error: NetError| ResolverError::Dns { reason: error.to_string() };
-        let mut builder = if settings.nameservers.is_empty() {
-            TokioResolver::builder_tokio().map_err(failed)?
+        let addresses = if settings.nameservers.is_empty() {
+            server::of_the_system().map_err(|reason| ResolverError::Dns { reason })?
         } else {
-            let servers = settings.nameservers.iter().map(|address| name_server(*address)).collect();
-            TokioResolver::builder_with_config(
-                ResolverConfig::from_name_servers(servers),
-                TokioRuntimeProvider::default(),
-            )
+            settings.nameservers.clone()
         };
-        let options = builder.options_mut();
-        // The cache is ours: it knows addresses, clamps and failures.
-        options.cache_size = 0;
-        options.use_hosts_file = ResolveHosts::Never;
-        options.ndots = 0;
-        // One retry fits into the time-out of the whole.
-        options.timeout = settings.ptr_timeout / 2;
-        options.attempts = 1;
-        options.max_active_requests = settings.dns_concurrency.saturating_mul(2).max(32);
+        let turns = settings.dns_concurrency.clamp(1, Semaphore::MAX_PERMITS);
+        let server = |address| Server::new(address, settings.dns_queries_per_second);
         Ok(Self {
-            client: builder.build().map_err(failed)?,
+            servers: addresses.into_iter().map(server).collect(),
+            next_server: AtomicUsize::new(0),
             timeout: settings.ptr_timeout,
-            permits: Semaphore::new(settings.dns_concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+            turns: Semaphore::new(turns),
+            renewals: Arc::new(Semaphore::new(turns.div_ceil(TURNS_PER_RENEWAL))),
             cache: Mutex::new(NameCache::new(settings.cache_entries)),
-            breaker: Mutex::default(),
             in_flight: Mutex::default(),
             counters: Counters::default(),
         })
     }
 
     pub(crate) fn statistics(&self) -> DnsStatistics {
+        let now = Instant::now();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         DnsStatistics {
             asked: read(&self.counters.asked),
             cached: read(&self.counters.cached),
+            stale: read(&self.counters.stale),
             shared: read(&self.counters.shared),
             failed: read(&self.counters.failed),
             skipped: read(&self.counters.skipped),
+            queries: read(&self.counters.queries),
+            ignored: read(&self.counters.ignored),
             cache_entries: lock(&self.cache).len(),
+            servers_down: self.servers.iter().filter(|server| server.is_down(now)).count(),
         }
     }
 
     /// The name of an address.
-    pub(crate) async fn name(&self, ip: IpAddr) -> NameAnswer {
-        if let Some(answer) = lock(&self.cache).get(ip, Instant::now()) {
-            count(&self.counters.cached);
-            return answer;
+    pub(crate) async fn name(self: &Arc<Self>, ip: IpAddr) -> NameAnswer {
+        let cached = lock(&self.cache).get(ip, Instant::now());
+        match cached {
+            Cached::Fresh(answer) => {
+                count(&self.counters.cached);
+                answer
+            }
+            Cached::Stale { answer, ask_again } => {
+                count(&self.counters.stale);
+                if ask_again {
+                    self.renew(ip);
+                }
+                answer
+            }
+            Cached::Missing => self.fly(ip).await,
         }
+    }
+
+    /// Asks again in the background, unless too many are being asked for already: then a later visitor's turn does.
+    fn renew(self: &Arc<Self>, ip: IpAddr) {
+        let Ok(permit) = Arc::clone(&self.renewals).try_acquire_owned() else { return };
+        let dns = Arc::clone(self);
+        tokio::spawn(async move {
+            dns.fly(ip).await;
+            drop(permit);
+        });
+    }
+
+    async fn fly(&self, ip: IpAddr) -> NameAnswer {
         let flight = Flight::join(self, ip);
         flight.cell.get_or_init(|| self.ask(ip)).await.clone()
     }
 
     async fn ask(&self, ip: IpAddr) -> NameAnswer {
         // The semaphore is never closed.
-        let Ok(_permit) = self.permits.acquire().await else { return NameAnswer::Failed };
+        let Ok(_turn) = self.turns.acquire().await else { return NameAnswer::Failed };
         // Whoever flew before may have landed between the first look into the cache and this flight.
-        if let Some(answer) = lock(&self.cache).get(ip, Instant::now()) {
+        if let Cached::Fresh(answer) = lock(&self.cache).get(ip, Instant::now()) {
             count(&self.counters.cached);
             return answer;
         }
-        if !lock(&self.breaker).allows(Instant::now()) {
-            count(&self.counters.skipped);
-            return NameAnswer::Failed;
-        }
-        count(&self.counters.asked);
-        let found = tokio::time::timeout(self.timeout, self.look_up(ip)).await.unwrap_or(Err(Miss::Silence));
-        let now = Instant::now();
-        let (answer, ttl) = match found {
-            Ok((answer, ttl)) => (answer, ttl),
+        let look_up = LookUp { dns: self, ip, patience: self.timeout };
+        let (answer, ttl) = match look_up.name().await {
+            Ok(found) => found,
             Err(Miss::NoName(ttl)) => (NameAnswer::None, ttl),
-            Err(Miss::Refused) => (NameAnswer::Failed, NO_TTL),
-            Err(Miss::Silence) => {
-                lock(&self.breaker).timed_out(now);
-                count(&self.counters.failed);
-                lock(&self.cache).put(ip, NameAnswer::Failed, NO_TTL, now);
-                return NameAnswer::Failed;
+            Err(Miss::Refused | Miss::Silence) => (NameAnswer::Failed, NO_TTL),
+            Err(Miss::Down) => {
+                count(&self.counters.skipped);
+                return NameAnswer::Skipped;
             }
         };
-        lock(&self.breaker).answered();
+        count(&self.counters.asked);
         if answer == NameAnswer::Failed {
             count(&self.counters.failed);
         }
-        lock(&self.cache).put(ip, answer.clone(), ttl, now);
+        lock(&self.cache).put(ip, answer.clone(), ttl, Instant::now());
         answer
     }
 
+    /// The next server in turn that isn't down, by its place; the one that was tried before only when there is no other.
+    fn server(&self, tried: Option<usize>) -> Option<(usize, &Server)> {
+        let now = Instant::now();
+        let first = self.next_server.fetch_add(1, Ordering::Relaxed);
+        let places = (0..self.servers.len()).map(|step| first.wrapping_add(step) % self.servers.len());
+        let up = places
+            .filter_map(|place| Some((place, self.servers.get(place)?)))
+            .filter(|(_, server)| !server.is_down(now));
+        up.min_by_key(|(place, _)| Some(*place) == tried)
+    }
+}
+
+/// All questions for one address.
+struct LookUp<'a> {
+    dns: &'a ReverseDns,
+    ip: IpAddr,
+    /// How long answers may still be waited for. Waiting for a turn at a server does not count.
+    patience: Duration,
+}
+
+impl LookUp<'_> {
     /// The name and how long it holds.
-    async fn look_up(&self, ip: IpAddr) -> Result<(NameAnswer, Duration), Miss> {
-        let found = self.client.lookup(Name::from(ip), RecordType::PTR).await.map_err(miss)?;
-        let mut names = Vec::new();
-        let mut ttl = Duration::MAX;
-        for record in found.answers() {
-            ttl = ttl.min(Duration::from_secs(u64::from(record.ttl)));
-            if let RData::PTR(target) = &record.data
-                && let Some(name) = names::clean(&target.to_ascii())
+    async fn name(mut self) -> Result<(NameAnswer, Duration), Miss> {
+        let (found, ttl) = self.targets(Name::from(self.ip), RecordType::PTR).await?;
+        let mut names: Vec<Arc<str>> = Vec::new();
+        for target in found {
+            if let Target::Name(name) = target
+                && let Some(name) = names::clean(&name)
                 && names.len() < MAX_NAMES
                 && !names.contains(&name)
             {
@@ -194,8 +258,10 @@ impl ReverseDns {
         // The first confirmed name counts. With none, the first name is there, unconfirmed, unless nobody could say.
         let mut failure = None;
         for name in &names {
-            match self.leads_back(name, ip).await {
-                Ok(Some(forward_ttl)) => return Ok((NameAnswer::Confirmed(name.clone()), ttl.min(forward_ttl))),
+            match self.leads_back(name).await {
+                Ok(Some(forward_ttl)) => {
+                    return Ok((NameAnswer::Confirmed(Arc::clone(name)), ttl.min(forward_ttl)));
+                }
                 Ok(None) | Err(Miss::NoName(_)) => {}
                 Err(miss) => failure = Some(miss),
             }
@@ -207,44 +273,66 @@ impl ReverseDns {
     }
 
     /// Whether a name's own zone holds the address, and for how long that holds.
-    async fn leads_back(&self, name: &str, ip: IpAddr) -> Result<Option<Duration>, Miss> {
-        let record_type = if ip.is_ipv4() { RecordType::A } else { RecordType::AAAA };
-        // With its final dot a name is never completed by the system's search list.
+    async fn leads_back(&mut self, name: &str) -> Result<Option<Duration>, Miss> {
+        let record_type = if self.ip.is_ipv4() { RecordType::A } else { RecordType::AAAA };
         let Ok(name) = Name::from_ascii(format!("{name}.")) else { return Ok(None) };
-        let found = self.client.lookup(name, record_type).await.map_err(miss)?;
-        let mut ttl = Duration::MAX;
-        let mut leads_back = false;
-        for record in found.answers() {
-            ttl = ttl.min(Duration::from_secs(u64::from(record.ttl)));
-            leads_back |= match &record.data {
-                RData::A(address) => IpAddr::V4(address.0) == ip,
-                RData::AAAA(address) => IpAddr::V6(address.0) == ip,
-                _ => false,
-            };
-        }
-        Ok(leads_back.then_some(ttl))
+        let (found, ttl) = self.targets(name, record_type).await?;
+        Ok(found.contains(&Target::Address(self.ip)).then_some(ttl))
     }
-}
 
-fn name_server(address: SocketAddr) -> NameServerConfig {
-    let with_port = |mut connection: ConnectionConfig| {
-        connection.port = address.port();
-        connection
-    };
-    NameServerConfig::new(
-        address.ip(),
-        true,
-        vec![with_port(ConnectionConfig::udp()), with_port(ConnectionConfig::tcp())],
-    )
-}
-
-fn miss(error: NetError) -> Miss {
-    match error {
-        NetError::Dns(DnsError::NoRecordsFound(NoRecords { negative_ttl, .. })) => {
-            Miss::NoName(negative_ttl.map_or(NO_TTL, |ttl| Duration::from_secs(u64::from(ttl))))
+    /// What a name leads to, behind aliases too.
+    async fn targets(&mut self, mut name: Name, record_type: RecordType) -> Result<(Vec<Target>, Duration), Miss> {
+        let mut aliases_ttl = Duration::MAX;
+        for _ in 0..MAX_ALIASES {
+            match self.question(&Question::new(name, record_type)).await? {
+                Said::Found { targets, ttl } => return Ok((targets, ttl.min(aliases_ttl))),
+                Said::Nothing { ttl } => return Err(Miss::NoName(ttl.min(aliases_ttl))),
+                Said::Refused => return Err(Miss::Refused),
+                Said::Alias { name: behind, ttl } => {
+                    name = behind;
+                    aliases_ttl = aliases_ttl.min(ttl);
+                }
+            }
         }
-        NetError::Dns(_) => Miss::Refused,
-        _ => Miss::Silence,
+        Err(Miss::NoName(aliases_ttl))
+    }
+
+    /// One question, sent again when it is not answered, to another server where there is one.
+    async fn question(&mut self, question: &Question) -> Result<Said, Miss> {
+        let mut outcome = Err(Miss::Down);
+        let mut tried = None;
+        for _ in 0..ATTEMPTS {
+            let Some((place, server)) = self.dns.server(tried) else { break };
+            tried = Some(place);
+            server.turn().await;
+            if !server.allows(Instant::now()) {
+                continue;
+            }
+            count(&self.dns.counters.queries);
+            let asked_at = Instant::now();
+            let patience = self.patience.min(self.dns.timeout / ATTEMPTS);
+            let said = tokio::time::timeout(patience, server.ask(question, &self.dns.counters.ignored)).await;
+            self.patience = self.patience.saturating_sub(asked_at.elapsed());
+            match said {
+                Ok(Ok(said)) => {
+                    server.answered();
+                    let is_refusal = said == Said::Refused;
+                    outcome = Ok(said);
+                    // Another server may know.
+                    if !is_refusal || self.dns.servers.len() == 1 {
+                        break;
+                    }
+                }
+                Ok(Err(_)) | Err(_) => {
+                    server.was_silent();
+                    outcome = Err(Miss::Silence);
+                    if self.patience.is_zero() {
+                        break;
+                    }
+                }
+            }
+        }
+        outcome
     }
 }
 

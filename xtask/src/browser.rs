@@ -1,6 +1,6 @@
 //! The tracker's tests in a real Chromium, run by node's test runner.
 
-use crate::{error::Error, machine};
+use crate::{error::Error, machine, npm_package};
 use std::{path::PathBuf, process::Command};
 
 fn folder() -> PathBuf {
@@ -13,10 +13,43 @@ fn npm() -> Command {
     command
 }
 
+/// What the tests need from npm.
+pub(crate) fn install() -> Result<(), Error> {
+    machine::run(npm().args(["ci", "--silent", "--no-audit", "--no-fund"]))
+}
+
+/// A program of that folder, run by node.
+pub(crate) fn node(program: &str) -> Command {
+    let mut command = Command::new("node");
+    command.current_dir(folder()).arg(program);
+    command
+}
+
 /// Against a small recording collector that serves the tracker's files as the real one does.
 pub(crate) fn with_recorder() -> Result<(), Error> {
-    machine::run(npm().args(["ci", "--silent", "--no-audit", "--no-fund"]))?;
+    install()?;
     machine::run(npm().args(["test", "--silent"]))
+}
+
+/// The npm package, and what site owners copy from `examples/`.
+pub(crate) fn examples() -> Result<(), Error> {
+    npm_package::run()?;
+    // Next.js brings large optional binaries, of which its types need none.
+    machine::run(npm_of_examples().args([
+        "ci",
+        "--omit=optional",
+        "--ignore-scripts",
+        "--silent",
+        "--no-audit",
+        "--no-fund",
+    ]))?;
+    machine::run(npm_of_examples().args(["test", "--silent"]))
+}
+
+fn npm_of_examples() -> Command {
+    let mut command = Command::new("npm");
+    command.current_dir(machine::root().join("tracker-wasm").join("tests").join("examples"));
+    command
 }
 
 /// Against `firmsight serve` as the tests before built it, from the page to the reports API.

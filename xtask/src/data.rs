@@ -156,6 +156,9 @@ fn missing(package: &Package, file: Option<&Path>) -> Result<(), Error> {
 /// Writes beside the target first, so that nobody ever opens half a file.
 fn place(content: &mut impl Read, target: &Path) -> Result<(), Error> {
     let arriving = target.with_extension("arriving");
+    if let Some(folder) = target.parent() {
+        fs::create_dir_all(folder).map_err(Error::file(folder))?;
+    }
     let mut file = fs::File::create(&arriving).map_err(Error::file(&arriving))?;
     io::copy(content, &mut file).map_err(Error::file(&arriving))?;
     fs::rename(&arriving, target).map_err(Error::file(target))

@@ -18,6 +18,7 @@ pub(crate) const FOR_TESTS: &[Program] = &[
     Program { name: "nsd", package: "nsd", purpose: "a real DNS server for the resolver's tests" },
     Program { name: "nginx", package: "nginx-light", purpose: "a reverse proxy in front of the collector in tests" },
     Program { name: "caddy", package: "caddy", purpose: "a reverse proxy in front of the collector in tests" },
+    Program { name: "php", package: "php-cli", purpose: "checks and runs the WordPress example" },
 ];
 
 /// Whether a program is on PATH or where Debian keeps servers.

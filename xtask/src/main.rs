@@ -11,6 +11,7 @@ mod error;
 mod eval;
 mod fuzzing;
 mod machine;
+mod npm_package;
 mod test;
 mod tracker;
 
@@ -40,7 +41,11 @@ enum Task {
     /// Fetch the data files and the embedded ClickHouse into the user's cache folder.
     Data,
     /// Build the tracker into target/tracker.
-    Tracker,
+    Tracker {
+        /// Make the npm package @firmsight/tracker of it, in target/npm/tracker.
+        #[arg(long)]
+        npm: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -61,6 +66,7 @@ fn run(task: Task) -> Result<(), Error> {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Eval(arguments) => eval::run(&arguments),
         Task::Data => data::run(),
-        Task::Tracker => tracker::run(),
+        Task::Tracker { npm: false } => tracker::run(),
+        Task::Tracker { npm: true } => npm_package::run(),
     }
 }

@@ -31,6 +31,7 @@ const STEPS: &[Step] = &[
     Step { name: "documentation", run: documentation },
     Step { name: "unit, property, golden and integration tests", run: || cargo(&["test", "--workspace", "--locked"]) },
     Step { name: "browser tests against a recording collector", run: browser::with_recorder },
+    Step { name: "npm package and examples in a browser", run: browser::examples },
     Step { name: "browser tests against the real collector", run: browser::with_collector },
 ];
 

@@ -157,12 +157,12 @@ fn with_debian_rust(cargo: &mut Command) -> Result<(), Error> {
 }
 
 /// The tools from npm, pinned by `tracker-wasm/package-lock.json`; installed when they are missing or another version.
-struct Tools {
+pub(crate) struct Tools {
     folder: PathBuf,
 }
 
 impl Tools {
-    fn ready() -> Result<Self, Error> {
+    pub(crate) fn ready() -> Result<Self, Error> {
         let folder = machine::root().join("tracker-wasm");
         let modified = |path: &str| fs::metadata(folder.join(path)).and_then(|file| file.modified()).ok();
         let installed = modified("node_modules/.package-lock.json");
@@ -179,14 +179,14 @@ impl Tools {
         Ok(Self { folder })
     }
 
-    fn command(&self, name: &str) -> Command {
+    pub(crate) fn command(&self, name: &str) -> Command {
         let mut command = Command::new(self.folder.join("node_modules/.bin").join(name));
         command.current_dir(&self.folder);
         command
     }
 
     /// A script made short by esbuild.
-    fn minified(&self, script: &Path) -> Result<String, Error> {
+    pub(crate) fn minified(&self, script: &Path) -> Result<String, Error> {
         machine::output(
             self.command("esbuild").args(["--minify", "--target=es2020", "--log-level=warning"]).arg(script),
         )
@@ -250,6 +250,26 @@ fn assemble(wasm: &Path) -> Result<Built, Error> {
     let managers = adapters.keys().map(String::as_str).collect::<Vec<_>>().join(" ");
     let shell = shell.replace(CORE_PLACE, &hash).replace(MANAGERS_PLACE, &managers).into_bytes();
     Ok(Built { hash, shell, wasm, script, adapters, parts })
+}
+
+/// What pages fetch, in words, and the files that this is: for the table of `cargo xtask bench tracker`.
+pub(crate) fn weighed() -> Result<Vec<(String, Vec<Vec<u8>>)>, Error> {
+    let Built { shell, wasm, script, adapters, parts, .. } = Built::read(&folder())?;
+    let largest = adapters.iter().max_by_key(|(_, content)| brotli(content));
+    let mut all = vec![
+        ("base, before any consent".to_owned(), vec![shell.clone(), wasm.clone()]),
+        ("base under a strict CSP".to_owned(), vec![shell.clone(), script]),
+    ];
+    if let Some((name, adapter)) = largest {
+        let page = vec![shell, wasm, adapter.clone()];
+        all.push((format!("page with one consent manager ({name}, the largest adapter)"), page.clone()));
+        if let Some(watch) = parts.get("page") {
+            all.push(("the same once it may count (part `page`)".to_owned(), [page, vec![watch.clone()]].concat()));
+        }
+    }
+    all.extend(parts.into_iter().map(|(name, content)| (format!("part `{name}` alone"), vec![content])));
+    all.extend(adapters.into_iter().map(|(name, content)| (format!("adapter {name} alone"), vec![content])));
+    Ok(all)
 }
 
 /// The tracker's files.
@@ -358,12 +378,12 @@ impl Built {
     }
 }
 
-fn gzip(bytes: &[u8]) -> usize {
+pub(crate) fn gzip(bytes: &[u8]) -> usize {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(bytes).and_then(|()| encoder.finish()).map_or(usize::MAX, |out| out.len())
 }
 
-fn brotli(bytes: &[u8]) -> usize {
+pub(crate) fn brotli(bytes: &[u8]) -> usize {
     let mut out = Vec::new();
     let parameters = brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 22, ..Default::default() };
     brotli::BrotliCompress(&mut &*bytes, &mut out, &parameters).map_or(usize::MAX, |_| out.len())

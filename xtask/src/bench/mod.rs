@@ -1,6 +1,9 @@
 //! `cargo xtask bench`: measures on this machine and prints tables; asserts nothing.
 
+mod page_cost;
+mod peers;
 mod process;
+mod tracker_sizes;
 
 use crate::{
     build,
@@ -20,12 +23,27 @@ use std::{
 /// What the task takes.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Seconds of load for each row.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
     /// Connections of the load generator.
     #[arg(long, default_value_t = 64)]
     connections: u32,
+}
+
+/// What is measured in place of the collector.
+#[derive(clap::Subcommand)]
+enum What {
+    /// What a page has to fetch: the tracker's parts and other trackers.
+    Tracker,
+    /// What the tracker costs a page in Chromium, and what others do.
+    PageCost {
+        /// Loads of each page; the best counts.
+        #[arg(long, default_value_t = 15)]
+        loads: u32,
+    },
 }
 
 const LOAD: &[Program] = &[Program { name: "wrk", package: "wrk", purpose: "a load generator on the loopback" }];
@@ -43,6 +61,14 @@ struct Row {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
+    match arguments.what {
+        Some(What::Tracker) => tracker_sizes::run(),
+        Some(What::PageCost { loads }) => page_cost::run(loads),
+        None => ingest(arguments),
+    }
+}
+
+fn ingest(arguments: &Arguments) -> Result<(), Error> {
     debian::ensure(LOAD)?;
     build::run()?;
     machine::run(machine::cargo().args(["build", "--release", "--package", "collector", "--example", "bare_hyper"]))?;

@@ -8,6 +8,6 @@ ask((choice) => {
   document.dispatchEvent(new CustomEvent("wp_listen_for_consent_change", { detail }));
 });
 setTimeout(() => {
-  window.wp_consent_type = "optin";
+  window.wp_consent_type = window.wp_fallback_consent_type;
   document.dispatchEvent(new CustomEvent("wp_consent_type_defined"));
 }, 50);

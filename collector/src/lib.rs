@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod counters;
+pub mod feed;
 pub mod site;
 pub mod snapshot;
 pub mod time;

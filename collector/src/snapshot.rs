@@ -4,6 +4,7 @@
 //! the current one without waiting and keep it for one request.
 
 use crate::{
+    feed::{CompanyList, Feed, Goal},
     site::{Site, SiteId},
     time::UnixMillis,
 };
@@ -68,6 +69,12 @@ pub struct Snapshot {
     pub sites: HashMap<SiteId, Arc<Site>>,
     /// Keys by the SHA-256 of their token.
     pub keys: HashMap<[u8; 32], Arc<ApiKey>>,
+    /// Feeds by id.
+    pub feeds: HashMap<Uuid, Arc<Feed>>,
+    /// Lists of companies by id.
+    pub lists: HashMap<Uuid, Arc<CompanyList>>,
+    /// Goals by id.
+    pub goals: HashMap<Uuid, Arc<Goal>>,
     /// Whether the sites were ever loaded, from the store or from the file on disk.
     pub loaded: bool,
 }

@@ -111,8 +111,8 @@ fn world_on(store: Store) -> World {
     });
     let snapshot = Snapshot {
         sites: sites.map(|site| (site.id.clone(), Arc::new(site))).into(),
-        keys: HashMap::new(),
         loaded: true,
+        ..Snapshot::default()
     };
     let snapshot: SharedSnapshot = Arc::new(arc_swap::ArcSwap::from_pointee(snapshot));
     let counters = Arc::new(Counters::default());

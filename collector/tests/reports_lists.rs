@@ -5,7 +5,7 @@ mod reports_support;
 mod support;
 
 use collector::{
-    store::{CompanyDayRow, DropRow, Store, VisitRow},
+    store::{CompanyDayRow, CompanyRow, DropRow, Store, VisitRow},
     time::UnixMillis,
 };
 use firmsight_resolver::CompanyId;
@@ -99,9 +99,41 @@ fn company_days(visits: &[VisitRow], timezone: &str) -> Vec<CompanyDayRow> {
     days.into_values().collect()
 }
 
+/// The companies of company days, counted here as well.
+fn companies(days: &[CompanyDayRow]) -> Vec<CompanyRow> {
+    let mut companies: BTreeMap<(String, u64), CompanyRow> = BTreeMap::new();
+    for day in days {
+        let row = companies.entry((day.site.clone(), day.company_id)).or_insert_with(|| CompanyRow {
+            site: day.site.clone(),
+            company_id: day.company_id,
+            first_visit_at: day.first_visit_at,
+            version: day.version,
+            is_deleted: day.is_deleted,
+            ..CompanyRow::default()
+        });
+        row.name = day.company_name.clone();
+        row.domain = day.company_domain.clone();
+        row.industry = day.company_industry.clone();
+        row.country_code = day.country_code.clone();
+        row.region = day.region.clone();
+        row.city = day.city.clone();
+        row.visits += u64::from(day.visits);
+        row.pageviews += u64::from(day.pageviews);
+        row.active_days += 1;
+        row.first_visit_at = row.first_visit_at.min(day.first_visit_at);
+        row.last_visit_at = row.last_visit_at.max(day.last_visit_at);
+    }
+    companies.into_values().collect()
+}
+
 async fn insert(store: &Store, visits: &[VisitRow], timezone: &str) {
     store.insert_visits(visits).await.unwrap();
-    store.insert_company_days(&company_days(visits, timezone)).await.unwrap();
+    insert_days(store, &company_days(visits, timezone)).await;
+}
+
+async fn insert_days(store: &Store, days: &[CompanyDayRow]) {
+    store.insert_company_days(days).await.unwrap();
+    store.insert_companies(&companies(days)).await.unwrap();
 }
 
 /// Two companies in summer time, one visit from nowhere, one that was deleted.
@@ -147,7 +179,7 @@ async fn shop_store() -> Store {
     insert(&store, std::slice::from_ref(&vanished), "Europe/Berlin").await;
     let mut day = company_days(std::slice::from_ref(&vanished), "Europe/Berlin");
     day.iter_mut().for_each(|row| (row.version, row.is_deleted) = (2, 1));
-    store.insert_company_days(&day).await.unwrap();
+    insert_days(&store, &day).await;
     store.insert_visits(&[VisitRow { version: 2, is_deleted: 1, ..vanished }]).await.unwrap();
     store
 }
@@ -455,7 +487,7 @@ async fn parallel_paging_loses_and_repeats_nothing_while_visits_arrive() {
             let mut days = company_days(&visits, "Europe/Berlin");
             days.retain(|day| day.company_id == new.company_id);
             days.iter_mut().for_each(|day| day.version = number);
-            store.insert_company_days(&days).await.unwrap();
+            insert_days(&store, &days).await;
             arrived.send_modify(|count| *count += 1);
         }
     };

@@ -1,7 +1,7 @@
 //! What can go wrong with control data.
 
 use super::SiteRule;
-use crate::{sealing::SealingError, site::SiteId, store::StoreError};
+use crate::{feed::ObjectRule, sealing::SealingError, site::SiteId, store::StoreError};
 
 /// A refused or failed change.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,18 @@ pub enum ControlError {
     /// No key has this id or name.
     #[error("there is no key with the id or name {0:?}")]
     NoSuchKey(String),
+    /// The feed, list, goal or mark is not as it must be.
+    #[error(transparent)]
+    ObjectRule(#[from] ObjectRule),
+    /// The name is taken.
+    #[error("there is a {0} named {1:?} already: choose another name")]
+    NameTaken(&'static str, String),
+    /// No such object of the site.
+    #[error("there is no {0} {1}")]
+    NoSuchObject(&'static str, uuid::Uuid),
+    /// More than anyone looks at.
+    #[error("a site has at most {1} objects of the kind {0}: remove one first")]
+    TooMany(&'static str, usize),
     /// No randomness.
     #[error(transparent)]
     Sealing(#[from] SealingError),

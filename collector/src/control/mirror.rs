@@ -38,6 +38,7 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Snapshot>> {
         sites: mirror.sites.into_iter().map(|site| (site.id.clone(), Arc::new(site))).collect(),
         keys: mirror.keys.into_iter().map(|key| (key.token_sha256, Arc::new(key))).collect(),
         loaded: true,
+        ..Snapshot::default()
     }))
 }
 

@@ -17,11 +17,15 @@
 
 mod day_keys;
 mod error;
+mod exports;
 mod mirror;
+mod site_objects;
 mod site_rules;
 mod token;
 
 pub use error::ControlError;
+pub use exports::{ExportRequest, ExportStatus};
+pub use site_objects::SiteObject;
 pub use site_rules::SiteRule;
 pub use token::{Token, token_sha256};
 
@@ -261,6 +265,7 @@ impl Control {
         for key in parse_documents::<ApiKey>("key", &keys) {
             snapshot.keys.insert(key.token_sha256, Arc::new(key));
         }
+        self.load_objects(&mut snapshot).await?;
         Ok(snapshot)
     }
 

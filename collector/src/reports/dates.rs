@@ -108,7 +108,7 @@ fn parse_day(text: &str) -> Option<Date> {
 }
 
 /// The day's first millisecond. Where the clocks skip midnight, that is the first instant after the gap.
-fn midnight(day: Date, zone: &TimeZone) -> Option<i64> {
+pub(super) fn midnight(day: Date, zone: &TimeZone) -> Option<i64> {
     Some(day.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond())
 }
 

@@ -12,8 +12,10 @@
 //! Only `queries` holds SQL, only the files of endpoints know attributes.
 
 mod accounts;
+mod asked;
 mod authentication;
 mod companies;
+mod custom_feeds;
 mod dates;
 mod documents;
 mod error;
@@ -27,6 +29,9 @@ mod parameters;
 mod pseudonym;
 mod queries;
 mod rate_limit;
+mod scores;
+mod selection;
+mod tracking_script;
 mod v1;
 mod visits;
 
@@ -46,6 +51,8 @@ use std::sync::Arc;
 pub struct Settings {
     /// Where clients reach the API, without a slash at the end; all links begin with it.
     pub base_url: String,
+    /// Path of the tracker's script on the site's own hosts, such as `/lfa.js`.
+    pub script_path: String,
     /// Requests a key may make in a clock minute; 0 means any number.
     pub requests_per_minute: u32,
     /// Whether `/metrics` asks for a key: so where the listener isn't loopback.
@@ -104,6 +111,10 @@ pub fn router(state: State) -> Router {
         .route("/accounts/{account}/leads/{lead}", get(leads::one))
         .route("/accounts/{account}/leads/{lead}/visits", get(visits::of_lead))
         .route("/accounts/{account}/visits", get(visits::of_account))
+        .route("/accounts/{account}/custom-feeds", get(custom_feeds::list))
+        .route("/accounts/{account}/custom-feeds/{feed}", get(custom_feeds::one))
+        .route("/accounts/{account}/custom-feeds/{feed}/leads", get(custom_feeds::leads_of))
+        .route("/accounts/{account}/website-tracking-script", get(tracking_script::one))
         .route("/companies", get(companies::by_address))
         .merge(v1)
         .route_layer(with_key());

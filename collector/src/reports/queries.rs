@@ -9,12 +9,13 @@
 //! visits therefore come last, and pages already read stay as they were. Newest first, or by company id, each arriving
 //! visit would push entries onto pages that a client has read or has yet to read.
 
-use super::{dates::Window, error::ReportError};
+use super::{dates::Window, error::ReportError, scores::COMPLETENESS, selection::HIDDEN};
 use crate::{site::SiteId, store::Store};
 use clickhouse::{Row, RowOwned, RowRead, query::Query};
 use firmsight_resolver::CompanyId;
 use jiff::civil::Date;
 use serde::Deserialize;
+use std::collections::HashMap;
 
 /// Seconds that the store may work on one query.
 const MAX_SECONDS: u64 = 30;
@@ -28,7 +29,7 @@ pub(super) struct Visited {
 }
 
 /// A company over all time.
-#[derive(Clone, Debug, Row, Deserialize)]
+#[derive(Clone, Debug, Default, Row, Deserialize)]
 pub(super) struct Company {
     pub(super) company_id: u64,
     pub(super) name: String,
@@ -43,6 +44,29 @@ pub(super) struct Company {
     pub(super) first_visit: i64,
     /// Milliseconds since 1970.
     pub(super) last_visit: i64,
+    /// Half of its quality, 0 to 5.
+    pub(super) completeness: u8,
+    pub(super) legal_name: Option<String>,
+    pub(super) employees_min: Option<u32>,
+    pub(super) employees_max: Option<u32>,
+    pub(super) revenue_amount: Option<u64>,
+    pub(super) revenue_currency: Option<String>,
+    pub(super) phone: Option<String>,
+    pub(super) website_url: Option<String>,
+    pub(super) linkedin_url: Option<String>,
+    pub(super) twitter_url: Option<String>,
+    pub(super) facebook_url: Option<String>,
+    pub(super) logo_url: Option<String>,
+    pub(super) legal_entity_identifier: Option<String>,
+}
+
+/// What people noted about a company, as far as lists show it.
+#[derive(Clone, Debug, Default, Row, Deserialize)]
+pub(super) struct Marks {
+    pub(super) company_id: u64,
+    pub(super) tags: Vec<String>,
+    pub(super) assignee: String,
+    pub(super) is_hidden: bool,
 }
 
 /// A visit as the reports need it.
@@ -88,19 +112,6 @@ struct Count {
     total: u64,
 }
 
-/// One row per company and day of the window.
-const DAYS_IN_WINDOW: &str = "\
-    SELECT company_id, visits, pageviews, first_visit_at \
-    FROM company_activity FINAL \
-    WHERE site = {site:String} AND company_id != 0 AND day BETWEEN {first_day:Date} AND {last_day:Date}";
-
-/// The same columns, one row per visit, for windows that cut through days.
-const VISITS_IN_WINDOW: &str = "\
-    SELECT company_id, 1 AS visits, pageviews, started_at AS first_visit_at \
-    FROM visits FINAL \
-    WHERE site = {site:String} AND company_id != 0 \
-        AND started_at >= fromUnixTimestamp64Milli({from:Int64}) AND started_at < fromUnixTimestamp64Milli({until:Int64})";
-
 const VISIT_COLUMNS: &str = "\
     SELECT visit_id, toUnixTimestamp64Milli(started_at) AS started_millis, visitor, has_client, company_id, \
         country_code, region, city, source, medium, campaign, term, referrer, device, email, first_name, last_name, \
@@ -108,7 +119,7 @@ const VISIT_COLUMNS: &str = "\
         route_scheme, route_host, route_path, route_query, route_title";
 
 /// A query that only reads, and not for ever.
-fn read(store: &Store, sql: &str, site: &SiteId) -> Query {
+pub(super) fn read(store: &Store, sql: &str, site: &SiteId) -> Query {
     store
         .client()
         .query(sql)
@@ -119,19 +130,15 @@ fn read(store: &Store, sql: &str, site: &SiteId) -> Query {
         .param("site", site.as_str())
 }
 
-async fn all<T: RowOwned + RowRead>(store: &Store, query: Query) -> Result<Vec<T>, ReportError> {
+pub(super) async fn all<T: RowOwned + RowRead>(store: &Store, query: Query) -> Result<Vec<T>, ReportError> {
     Ok(store.in_time(query.fetch_all()).await?)
 }
 
-async fn count(store: &Store, query: Query) -> Result<u64, ReportError> {
+pub(super) async fn count(store: &Store, query: Query) -> Result<u64, ReportError> {
     Ok(all::<Count>(store, query).await?.first().map_or(0, |count| count.total))
 }
 
-const fn lead_source(window: &Window) -> &'static str {
-    if window.days.is_some() { DAYS_IN_WINDOW } else { VISITS_IN_WINDOW }
-}
-
-fn with_window(query: Query, window: &Window) -> Query {
+pub(super) fn with_window(query: Query, window: &Window) -> Query {
     match window.days {
         Some((first, last)) => query.param("first_day", first.to_string()).param("last_day", last.to_string()),
         None => with_instants(query, window),
@@ -142,70 +149,42 @@ fn with_instants(query: Query, window: &Window) -> Query {
     query.param("from", window.from.0).param("until", window.until.0)
 }
 
-/// One page of the companies that visited in a window.
-pub(super) async fn visited(
-    store: &Store,
-    site: &SiteId,
-    window: &Window,
-    limit: u64,
-    offset: u64,
-) -> Result<Vec<Visited>, ReportError> {
-    // Columns are qualified, as an alias of the same name would otherwise be meant.
-    let sql = format!(
-        "SELECT company_id, toUInt64(sum(entry.visits)) AS visits, toUInt64(sum(entry.pageviews)) AS pageviews \
-        FROM ({}) AS entry GROUP BY company_id \
-        ORDER BY min(entry.first_visit_at), company_id LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}}",
-        lead_source(window)
-    );
-    all(store, with_window(read(store, &sql, site), window).param("limit", limit).param("offset", offset)).await
-}
-
-/// How many companies visited in a window.
-pub(super) async fn count_visited(store: &Store, site: &SiteId, window: &Window) -> Result<u64, ReportError> {
-    let sql = format!("SELECT uniqExact(company_id) AS total FROM ({})", lead_source(window));
-    count(store, with_window(read(store, &sql, site), window)).await
-}
-
 /// Some companies over all time, in no order; names and places are those of the latest day.
-///
-/// Read for the few companies of a page only: over all of them the texts would cost several times the sums.
 pub(super) async fn companies(store: &Store, site: &SiteId, ids: &[u64]) -> Result<Vec<Company>, ReportError> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     // PREWHERE comes before FINAL picks the latest version, which is right for columns of the sort key alone.
-    let sql = "\
-        SELECT company_id, \
-            argMax(entry.company_name, entry.last_visit_at) AS name, \
-            argMax(entry.company_domain, entry.last_visit_at) AS domain, \
-            argMax(entry.company_industry, entry.last_visit_at) AS industry, \
-            argMax(entry.country_code, entry.last_visit_at) AS country_code, \
-            argMax(entry.region, entry.last_visit_at) AS region, \
-            argMax(entry.city, entry.last_visit_at) AS city, \
-            toUInt64(sum(entry.visits)) AS visits, \
-            toUInt64(sum(entry.pageviews)) AS pageviews, \
-            toUnixTimestamp64Milli(min(entry.first_visit_at)) AS first_visit, \
-            toUnixTimestamp64Milli(max(entry.last_visit_at)) AS last_visit \
-        FROM company_activity AS entry FINAL \
-        PREWHERE entry.site = {site:String} AND entry.company_id IN {companies:Array(UInt64)} \
-        GROUP BY company_id";
-    all(store, read(store, sql, site).param("companies", ids)).await
+    let sql = format!(
+        "SELECT company_id, name, domain, industry, country_code, region, city, visits, pageviews, \
+            toUnixTimestamp64Milli(first_visit_at) AS first_visit, toUnixTimestamp64Milli(last_visit_at) AS last_visit, \
+            toUInt8({COMPLETENESS}) AS completeness, legal_name, employees_min, employees_max, revenue_amount, \
+            revenue_currency, phone, website_url, linkedin_url, twitter_url, facebook_url, logo_url, legal_entity_identifier \
+        FROM companies AS company FINAL \
+        PREWHERE site = {{site:String}} AND company_id IN {{companies:Array(UInt64)}}"
+    );
+    all(store, read(store, &sql, site).param("companies", ids)).await
 }
 
-/// The visits of companies in a window, or of one company.
-fn visits_in_window(company: Option<CompanyId>) -> &'static str {
-    match company {
-        None => {
-            "FROM visits FINAL WHERE site = {site:String} AND company_id != 0 \
-            AND started_at >= fromUnixTimestamp64Milli({from:Int64}) \
-            AND started_at < fromUnixTimestamp64Milli({until:Int64})"
-        }
-        Some(_) => {
-            "FROM visits FINAL WHERE site = {site:String} AND company_id = {company:UInt64} \
-            AND started_at >= fromUnixTimestamp64Milli({from:Int64}) \
-            AND started_at < fromUnixTimestamp64Milli({until:Int64})"
-        }
+/// What people noted about some companies; those of whom nothing is noted are left out.
+pub(super) async fn marks(store: &Store, site: &SiteId, ids: &[u64]) -> Result<HashMap<u64, Marks>, ReportError> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
     }
+    let sql = "SELECT company_id, tags, assignee, is_hidden FROM company_marks FINAL \
+        PREWHERE site = {site:String} AND company_id IN {companies:Array(UInt64)}";
+    let found: Vec<Marks> = all(store, read(store, sql, site).param("companies", ids)).await?;
+    Ok(found.into_iter().map(|marks| (marks.company_id, marks)).collect())
+}
+
+/// The visits of companies that are not hidden, or of one company.
+fn visits_in_window(company: Option<CompanyId>) -> String {
+    let of = if company.is_some() { "company_id = {company:UInt64}" } else { "company_id != 0" };
+    format!(
+        "FROM visits FINAL WHERE site = {{site:String}} AND {of} AND company_id NOT IN {HIDDEN} \
+        AND started_at >= fromUnixTimestamp64Milli({{from:Int64}}) \
+        AND started_at < fromUnixTimestamp64Milli({{until:Int64}})"
+    )
 }
 
 fn with_company(query: Query, company: Option<CompanyId>) -> Query {

@@ -2,13 +2,13 @@
 
 use super::{
     Shared,
+    asked::Asked,
     authentication::Caller,
-    dates::{LocalTime, Window, zone},
+    dates::LocalTime,
     documents::{Document, Place, Resource, included, known},
     error::ReportError,
     leads::company_id,
-    paging::{Links, Page},
-    parameters::{FromPath, Parameters},
+    parameters::FromPath,
     pseudonym::Pseudonyms,
     queries::{self, Visit},
 };
@@ -135,9 +135,8 @@ pub(super) async fn of_account(
     FromPath(account): FromPath<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Document<Vec<VisitResource>>>, ReportError> {
-    let site = caller.account(&account)?;
-    let address = format!("{}/accounts/{}/visits", shared.base_url(), site.id);
-    list(&shared, &caller, &site, None, &address, query).await
+    let asked = Asked::read(&caller, &account, query.as_deref())?;
+    list(&shared, &asked, None, "visits").await
 }
 
 /// `GET /accounts/{account}/leads/{lead}/visits`
@@ -147,40 +146,37 @@ pub(super) async fn of_lead(
     FromPath((account, lead)): FromPath<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Document<Vec<VisitResource>>>, ReportError> {
-    let site = caller.account(&account)?;
+    caller.account(&account)?;
     let company = company_id(&lead)?;
-    let address = format!("{}/accounts/{}/leads/{company}/visits", shared.base_url(), site.id);
-    list(&shared, &caller, &site, Some(company), &address, query).await
+    let asked = Asked::read(&caller, &account, query.as_deref())?;
+    list(&shared, &asked, Some(company), &format!("leads/{company}/visits")).await
 }
 
 async fn list(
     shared: &Shared,
-    caller: &Caller,
-    site: &Site,
+    asked: &Asked,
     company: Option<CompanyId>,
-    address: &str,
-    query: Option<String>,
+    path: &str,
 ) -> Result<Json<Document<Vec<VisitResource>>>, ReportError> {
-    let zone = zone(&site.timezone);
-    let parameters = Parameters::read(query.as_deref());
-    let window = Window::read(&parameters, &zone)?;
-    let page = Page::read(&parameters)?;
-    caller.audit(Some(&site.id));
-
+    let Asked { site, zone, window, page } = asked;
     let store = &shared.state.store;
     let (visits, total) = tokio::try_join!(
-        queries::visits(store, &site.id, company, &window, page.size, page.offset()),
-        queries::count_visits(store, &site.id, company, &window),
+        queries::visits(store, &site.id, company, window, page.size, page.offset()),
+        queries::count_visits(store, &site.id, company, window),
     )?;
     if total == 0
         && let Some(company) = company
-        && queries::companies(store, &site.id, &[company.0]).await?.is_empty()
     {
-        return Err(ReportError::NotFound("lead"));
+        let ids = [company.0];
+        let (known, marks) =
+            tokio::try_join!(queries::companies(store, &site.id, &ids), queries::marks(store, &site.id, &ids))?;
+        if known.is_empty() || marks.values().any(|marks| marks.is_hidden) {
+            return Err(ReportError::NotFound("lead"));
+        }
     }
     Ok(Json(Document {
-        data: visits.iter().map(|visit| visit.resource(site, &zone, &shared.pseudonyms)).collect(),
+        data: visits.iter().map(|visit| visit.resource(site, zone, &shared.pseudonyms)).collect(),
         included: Some(included(visits.iter().map(Visit::place))),
-        links: Some(Links::of(address, &window, page, total)),
+        links: Some(asked.links(shared.base_url(), path, total)),
     }))
 }

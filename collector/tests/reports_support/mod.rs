@@ -73,6 +73,7 @@ impl Api {
             readiness: Vec::new(),
             settings: Settings {
                 base_url: format!("{BASE_URL}/"),
+                script_path: "/lfa.js".to_owned(),
                 requests_per_minute: 0,
                 metrics_needs_key: false,
                 pseudonym_key: [7; 32],
@@ -135,6 +136,7 @@ fn snapshot() -> Snapshot {
         ]),
         keys: HashMap::from([key(1, TOKEN, None), key(2, SHOP_TOKEN, Some(vec![site_id("shop")]))]),
         loaded: true,
+        ..Snapshot::default()
     }
 }
 

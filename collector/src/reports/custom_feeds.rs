@@ -1,0 +1,219 @@
+//! Custom feeds: the built-in ones and those that the site's people made under `/v1`.
+
+use super::{
+    Shared,
+    asked::Asked,
+    authentication::Caller,
+    documents::{Document, Resource},
+    error::ReportError,
+    leads::{self, LeadResource},
+    parameters::FromPath,
+};
+use crate::{
+    feed::{Feed, Filter, NumberRange, TextMatch, VisitorKind},
+    site::SiteId,
+    snapshot::Snapshot,
+};
+use axum::{
+    Extension, Json,
+    extract::{RawQuery, State},
+};
+use serde::Serialize;
+use std::{borrow::Cow, sync::Arc};
+use uuid::Uuid;
+
+/// The least quality of a lead in the feed of top leads.
+const TOP_QUALITY: u64 = 7;
+
+#[derive(Debug, Serialize)]
+pub(super) struct FeedAttributes {
+    name: String,
+    criteria: Vec<Criterion>,
+}
+
+/// Spelled as in the one client that names these.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Criterion {
+    criterion_type: &'static str,
+    search_value: String,
+    display_value: String,
+    excluded: bool,
+}
+
+/// A feed by the id that the API shows.
+pub(super) struct NamedFeed<'a> {
+    pub(super) id: Cow<'a, str>,
+    pub(super) name: Cow<'a, str>,
+    /// `None` selects every company.
+    pub(super) filter: Option<Cow<'a, Filter>>,
+}
+
+/// The feeds that every site has.
+fn built_in() -> [NamedFeed<'static>; 4] {
+    let feed = |id: &'static str, name: &'static str, filter: Option<Filter>| NamedFeed {
+        id: Cow::Borrowed(id),
+        name: Cow::Borrowed(name),
+        filter: filter.map(Cow::Owned),
+    };
+    [
+        feed("all_leads", "All leads", None),
+        feed("new_leads", "New leads", Some(Filter::Visitor(VisitorKind::New))),
+        feed("top_leads", "Top leads", Some(Filter::Quality(NumberRange { min: Some(TOP_QUALITY), max: None }))),
+        feed("followed_companies", "Followed companies", Some(Filter::Followed(true))),
+    ]
+}
+
+impl<'a> From<&'a Feed> for NamedFeed<'a> {
+    fn from(feed: &'a Feed) -> Self {
+        Self {
+            id: Cow::Owned(feed.id.to_string()),
+            name: Cow::Borrowed(&feed.name),
+            filter: Some(Cow::Borrowed(&feed.filter)),
+        }
+    }
+}
+
+/// The site's feed with this id.
+pub(super) fn find<'a>(snapshot: &'a Snapshot, site: &SiteId, id: &str) -> Result<NamedFeed<'a>, ReportError> {
+    if let Some(feed) = built_in().into_iter().find(|feed| feed.id == id) {
+        return Ok(feed);
+    }
+    let own = Uuid::parse_str(id).ok().and_then(|id| snapshot.feeds.get(&id)).filter(|feed| feed.site == *site);
+    own.map(|feed| NamedFeed::from(&**feed)).ok_or(ReportError::NotFound("custom feed"))
+}
+
+impl NamedFeed<'_> {
+    fn resource(&self) -> Resource<FeedAttributes> {
+        let mut criteria = Vec::new();
+        if let Some(filter) = &self.filter {
+            list_criteria(filter, false, &mut criteria);
+        }
+        let attributes = FeedAttributes { name: self.name.clone().into_owned(), criteria };
+        Resource { id: self.id.clone().into_owned(), kind: "custom_feeds", attributes, relationships: None }
+    }
+}
+
+/// One criterion for each condition. The grouping is lost: it has no form here, and `/v1` shows it.
+fn list_criteria(filter: &Filter, excluded: bool, criteria: &mut Vec<Criterion>) {
+    let mut add = |criterion_type, search_value: String, display_value: String| {
+        criteria.push(Criterion { criterion_type, search_value, display_value, excluded });
+    };
+    let texts = |matched: &TextMatch| {
+        let joined = matched.texts().join(", ");
+        let word = match matched {
+            TextMatch::Is(_) => "is",
+            TextMatch::Contains(_) => "contains",
+            TextMatch::StartsWith(_) => "starts with",
+        };
+        (joined.clone(), format!("{word} {joined}"))
+    };
+    let range = |range: &NumberRange| match (range.min, range.max) {
+        (Some(min), Some(max)) => (format!("{min}-{max}"), format!("{min} to {max}")),
+        (Some(min), None) => (format!("{min}-"), format!("at least {min}")),
+        (None, max) => {
+            let max = max.unwrap_or_default();
+            (format!("-{max}"), format!("at most {max}"))
+        }
+    };
+    let (kind, (search, display)) = match filter {
+        Filter::All(filters) | Filter::Any(filters) => {
+            filters.iter().for_each(|filter| list_criteria(filter, excluded, criteria));
+            return;
+        }
+        Filter::Not(filter) => return list_criteria(filter, !excluded, criteria),
+        Filter::Company(matched) => ("company", texts(matched)),
+        Filter::Domain(matched) => ("domain", texts(matched)),
+        Filter::Industry(matched) => ("industry", texts(matched)),
+        Filter::Country(matched) => ("country", texts(matched)),
+        Filter::Region(matched) => ("region", texts(matched)),
+        Filter::City(matched) => ("city", texts(matched)),
+        Filter::Page(matched) => ("page", texts(matched)),
+        Filter::Source(matched) => ("source", texts(matched)),
+        Filter::Medium(matched) => ("medium", texts(matched)),
+        Filter::Campaign(matched) => ("campaign", texts(matched)),
+        Filter::Event(matched) => ("event", texts(matched)),
+        Filter::Tag(matched) => ("tag", texts(matched)),
+        Filter::Assignee(matched) => ("assignee", texts(matched)),
+        Filter::List(lists) => {
+            let ids = lists.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            ("list", (ids.clone(), ids))
+        }
+        Filter::Followed(is) => ("followed", (is.to_string(), is.to_string())),
+        Filter::Visits(numbers) => ("visits", range(numbers)),
+        Filter::Pageviews(numbers) => ("pageviews", range(numbers)),
+        Filter::Duration(numbers) => ("duration", range(numbers)),
+        Filter::Quality(numbers) => ("quality", range(numbers)),
+        Filter::Employees(numbers) => ("employees", range(numbers)),
+        Filter::FirstSeen(days) => {
+            let day = |day: Option<jiff::civil::Date>| day.map(|day| day.to_string()).unwrap_or_default();
+            let text = format!("{}/{}", day(days.from), day(days.to));
+            ("first_seen", (text.clone(), text))
+        }
+        Filter::Visitor(kind) => {
+            let word = match kind {
+                VisitorKind::New => "new",
+                VisitorKind::Returning => "returning",
+            };
+            ("visitor", (word.to_owned(), word.to_owned()))
+        }
+    };
+    add(kind, search, display);
+}
+
+/// `GET /accounts/{account}/custom-feeds`: the built-in ones, then the site's own by name.
+pub(super) async fn list(
+    Extension(caller): Extension<Caller>,
+    FromPath(account): FromPath<String>,
+) -> Result<Json<Document<Vec<Resource<FeedAttributes>>>>, ReportError> {
+    let site = caller.account(&account)?;
+    let mut own: Vec<&Arc<Feed>> = caller.snapshot.feeds.values().filter(|feed| feed.site == site.id).collect();
+    own.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
+    let own = own.into_iter().map(|feed| NamedFeed::from(&**feed));
+    Ok(Json(Document::plain(built_in().into_iter().chain(own).map(|feed| feed.resource()).collect())))
+}
+
+/// `GET /accounts/{account}/custom-feeds/{feed}`
+pub(super) async fn one(
+    Extension(caller): Extension<Caller>,
+    FromPath((account, feed)): FromPath<(String, String)>,
+) -> Result<Json<Document<Resource<FeedAttributes>>>, ReportError> {
+    let site = caller.account(&account)?;
+    Ok(Json(Document::plain(find(&caller.snapshot, &site.id, &feed)?.resource())))
+}
+
+/// `GET /accounts/{account}/custom-feeds/{feed}/leads`
+pub(super) async fn leads_of(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    FromPath((account, feed)): FromPath<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Document<Vec<LeadResource>>>, ReportError> {
+    let site = caller.account(&account)?;
+    let feed = find(&caller.snapshot, &site.id, &feed)?;
+    let asked = Asked::read(&caller, &account, query.as_deref())?;
+    leads::selected(&shared, &asked, feed.filter.as_deref(), &format!("custom-feeds/{}/leads", feed.id)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn criteria_name_each_condition_and_whether_it_is_excluded() {
+        let filter: Filter = serde_json::from_str(
+            r#"{"all":[{"country":{"is":["DE","AT"]}},{"not":{"page":{"starts_with":["/jobs"]}}},{"visits":{"min":3}}]}"#,
+        )
+        .unwrap();
+        let mut criteria = Vec::new();
+        list_criteria(&filter, false, &mut criteria);
+        assert_eq!(
+            serde_json::to_value(&criteria).unwrap(),
+            serde_json::json!([
+                {"criterionType": "country", "searchValue": "DE, AT", "displayValue": "is DE, AT", "excluded": false},
+                {"criterionType": "page", "searchValue": "/jobs", "displayValue": "starts with /jobs", "excluded": true},
+                {"criterionType": "visits", "searchValue": "3-", "displayValue": "at least 3", "excluded": false},
+            ])
+        );
+    }
+}

@@ -2,13 +2,13 @@
 //! visitor stays the same visitor after a move.
 
 use alloc::string::String;
-use core::fmt;
+use core::{fmt, ops::Range};
 
-const PREFIX: &[u8] = b"LF1.1.";
-const HEX_DIGITS: usize = 16;
-const TIME_DIGITS: usize = 13;
-const TIME_START: usize = HEX_DIGITS + 1;
-const LENGTH: usize = PREFIX.len() + HEX_DIGITS + 1 + TIME_DIGITS;
+/// `x` stands for a hexadecimal digit, `0` for a decimal one.
+const FORM: &[u8; 36] = b"LF1.1.xxxxxxxxxxxxxxxx.0000000000000";
+/// Where the two numbers are.
+const RANDOM: Range<usize> = 6..22;
+const TIME: Range<usize> = 23..36;
 
 /// A visitor's client id: 64 random bits and the time it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,32 +32,30 @@ impl fmt::Display for ClientIdError {
 impl core::error::Error for ClientIdError {}
 
 impl ClientId {
+    /// Whether the text is of the form, without reading its numbers: the tracker counts bytes.
+    #[must_use]
+    pub fn has_form(text: &[u8]) -> bool {
+        text.len() == FORM.len()
+            && text.iter().zip(FORM).all(|(byte, form)| match form {
+                b'x' => byte.is_ascii_hexdigit(),
+                b'0' => byte.is_ascii_digit(),
+                _ => byte == form,
+            })
+    }
+
     /// Reads the cookie's value.
     ///
     /// # Errors
     /// When the text is not exactly of the form `LF1.1.<16 hex>.<13-digit ms>`.
     pub fn parse(text: &[u8]) -> Result<Self, ClientIdError> {
-        if text.len() != LENGTH || !text.starts_with(PREFIX) {
+        if !Self::has_form(text) {
             return Err(ClientIdError);
         }
-        let mut random = 0u64;
-        let mut created_ms = 0u64;
-        for (position, &byte) in text.iter().enumerate().skip(PREFIX.len()) {
-            let digit = match byte {
-                b'0'..=b'9' => byte - b'0',
-                b'a'..=b'f' => byte - b'a' + 10,
-                b'A'..=b'F' => byte - b'A' + 10,
-                b'.' => 16,
-                _ => 17,
-            };
-            match position - PREFIX.len() {
-                0..HEX_DIGITS if digit < 16 => random = random << 4 | u64::from(digit),
-                HEX_DIGITS if digit == 16 => {}
-                TIME_START.. if digit < 10 => created_ms = created_ms * 10 + u64::from(digit),
-                _ => return Err(ClientIdError),
-            }
-        }
-        Ok(Self { random, created_ms })
+        let number = |digits: Range<usize>, base| {
+            let digits = text.get(digits).and_then(|digits| core::str::from_utf8(digits).ok());
+            digits.and_then(|digits| u64::from_str_radix(digits, base).ok()).ok_or(ClientIdError)
+        };
+        Ok(Self { random: number(RANDOM, 16)?, created_ms: number(TIME, 10)? })
     }
 }
 

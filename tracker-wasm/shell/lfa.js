@@ -50,7 +50,15 @@
       return isNaN(days) ? "" : Math.floor(days);
     },
     () => location.href,
-    () => [document.referrer, document.title, document.hidden ? "" : 1].map(clean).join(PART),
+    () => {
+      const { width } = screen;
+      const props = {
+        language: navigator.language,
+        screen: width < 600 ? "small" : width < 1200 ? "medium" : "large",
+      };
+      const visible = document.hidden ? "" : 1;
+      return [document.referrer, document.title, visible, JSON.stringify(props)].map(clean).join(PART);
+    },
   ];
 
   // Browsers refuse a cookie for a public suffix, so which domain is the widest can only be tried.
@@ -83,11 +91,12 @@
     e: (days) =>
       days
         ? localStorage.setItem("_lfa_expiry", new Date(Date.now() + days * DAY).toISOString())
-        : localStorage.removeItem("_lfa_expiry"),
+        : ["expiry", "queue"].map((name) => localStorage.removeItem("_lfa_" + name)),
     b: (body) => quietly(() => navigator.sendBeacon(endpoint, body)) || send(body, "include"),
     a: (body) => send(body, "omit"),
     t: (delay) => setTimeout(tell, delay, "flush"),
-    w: () => (watching = watching || part("page", { tell, effects, options })).then((arrived) => arrived && arrived()),
+    w: (stored) =>
+      (watching = watching || part("page", { tell, effects, options, endpoint })).then((arrived) => arrived?.(stored)),
   };
 
   const encoder = new TextEncoder();
@@ -102,8 +111,12 @@
 
   const tell = (happened, ...given) =>
     quietly(() => {
-      const random = crypto.getRandomValues(new Uint8Array(40));
-      const known = [happened, Date.now(), [...random].map((byte) => (byte + 256).toString(16).slice(1)).join("")];
+      const random = crypto.getRandomValues(new Uint8Array(108));
+      // Three UUIDs (RFC 9562, section 5.4): the digits 0 and 1 become any, 8 becomes 8 to b.
+      const ids = "10000000-1000-4000-8000-100000000000"
+        .repeat(3)
+        .replace(/[018]/g, (digit, at) => (digit ^ (random[at] & (15 >> (digit / 4)))).toString(16));
+      const known = [happened, Date.now(), ids];
       const taken = readings.map(() => "");
       for (;;) {
         const [next, ...answers] = run([state, ...known, ...taken, ...given.map(clean)]);
@@ -122,7 +135,7 @@
     Object.assign(options, given);
     const site = options.site || source.searchParams.get("site");
     if (!site) return;
-    const rules = (served.sites || {})[site] || {};
+    const rules = served.sites?.[site] || {};
     endpoint = endpoint || new URL(options.endpoint || served.endpoint || "/lfa", source).href;
     tell(
       "start",
@@ -132,6 +145,8 @@
       +!!navigator.globalPrivacyControl,
       +!!rules.identify,
       +((options.consentRemember ?? false) !== false),
+      rules.days || served.days,
+      options.pageviews,
     );
   };
 
@@ -140,7 +155,7 @@
     consent: (choice, by) => tell("consent", choice, by ? 1 : 0),
     pageview: (seen = {}) => tell("pageview", seen.url, seen.title),
     event: (name, props) => tell("event", name, JSON.stringify(props)),
-    identify: ({ email, first_name, last_name }) => tell("identify", JSON.stringify({ email, first_name, last_name })),
+    identify: (who) => tell("identify", JSON.stringify(who, ["email", "first_name", "last_name"])),
     forget: () => tell("forget"),
   };
   const perform = ([name, ...given]) => quietly(() => calls[name](...given));
@@ -160,13 +175,10 @@
   };
 
   const begin = () => {
-    // What the person chose already comes first, so that nothing is sent that the choice forbids.
-    const waiting = queue.splice(0);
+    // What the person chose already comes first, so that nothing is sent that the choice forbids; then the start.
+    const order = ({ 0: name }) => (name == "consent" ? 0 : name == "init" ? 1 : 2);
     queue.push = perform;
-    for (const first of ["consent", "init", ""]) {
-      if (!first) start({});
-      waiting.filter(([name]) => (first ? name == first : name != "consent" && name != "init")).forEach(perform);
-    }
+    [...queue.splice(0), ["init"]].sort((one, other) => order(one) - order(other)).forEach(perform);
 
     if (options.consentManager != "none") look(250);
 

@@ -1,22 +1,21 @@
 //! How JavaScript calls the core: it reserves room for the input, writes it, runs, and reads the output before the
 //! next call.
 //!
-//! Nothing outlives a call (the state travels as text), so memory is given out upwards and taken back all at once.
+//! Nothing outlives a call (the state travels as text), so memory is laid out anew each time: after the stack and the
+//! statics the input, then room to write in.
 #![allow(unsafe_code)]
 
+use crate::ROOM_BYTES;
 use core::{
     alloc::{GlobalAlloc, Layout},
     arch::wasm32,
     panic::PanicInfo,
-    ptr,
+    ptr, slice,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 const PAGE_BYTES: usize = 64 * 1024;
 
-/// Where the next allocation begins; 0 before the first call.
-static NEXT: AtomicUsize = AtomicUsize::new(0);
-static INPUT: AtomicUsize = AtomicUsize::new(0);
 static OUTPUT_LENGTH: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" {
@@ -24,51 +23,54 @@ unsafe extern "C" {
     static __heap_base: u8;
 }
 
-struct Upwards;
+/// The crate `beacon` can allocate; nothing that is called here does.
+struct Never;
 
-// SAFETY: blocks never overlap, since each begins where the one before ended, and lie inside the memory, which is
-// grown first; a page's script is one thread.
-unsafe impl GlobalAlloc for Upwards {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let begin = NEXT.load(Relaxed).next_multiple_of(layout.align());
-        let end = begin + layout.size();
-        let have = wasm32::memory_size(0) * PAGE_BYTES;
-        if end > have && wasm32::memory_grow(0, (end - have).div_ceil(PAGE_BYTES)) == usize::MAX {
-            return ptr::null_mut();
-        }
-        NEXT.store(end, Relaxed);
-        begin as *mut u8
+// SAFETY: it gives nothing out.
+unsafe impl GlobalAlloc for Never {
+    unsafe fn alloc(&self, _layout: Layout) -> *mut u8 {
+        ptr::null_mut()
     }
 
     unsafe fn dealloc(&self, _block: *mut u8, _layout: Layout) {}
 }
 
 #[global_allocator]
-static ALLOCATOR: Upwards = Upwards;
+static ALLOCATOR: Never = Never;
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
     wasm32::unreachable()
 }
 
-/// Begins a call: takes all memory back and gives room for `length` bytes of input.
+fn input() -> usize {
+    &raw const __heap_base as usize
+}
+
+/// Begins a call: gives where `length` bytes of input are to be written.
 #[unsafe(no_mangle)]
 extern "C" fn reserve(length: usize) -> usize {
-    NEXT.store(&raw const __heap_base as usize, Relaxed);
-    // SAFETY: the layout of bytes is valid for any length a browser can hand in.
-    let input = unsafe { ALLOCATOR.alloc(Layout::from_size_align_unchecked(length, 1)) } as usize;
-    INPUT.store(input, Relaxed);
-    input
+    let pages = (input() + length + ROOM_BYTES).div_ceil(PAGE_BYTES);
+    let have = wasm32::memory_size(0);
+    // Where no memory is to be had, what follows traps, which the shell takes for a call that did nothing.
+    if pages > have {
+        wasm32::memory_grow(0, pages - have);
+    }
+    input()
 }
 
 /// Runs on the `length` bytes written to what [`reserve`] gave; returns where the output begins.
 #[unsafe(no_mangle)]
 extern "C" fn run(length: usize) -> *const u8 {
-    // SAFETY: `reserve` gave this room and nothing else points to it.
-    let input = unsafe { core::slice::from_raw_parts(INPUT.load(Relaxed) as *const u8, length) };
-    let output = crate::run(input);
+    // SAFETY: `reserve` made sure of both blocks, they don't overlap, nothing else points to them, and WebAssembly's
+    // memory is always initialised.
+    let (input, room) = unsafe {
+        let room = slice::from_raw_parts_mut((input() + length) as *mut u8, ROOM_BYTES);
+        (slice::from_raw_parts(input() as *const u8, length), room)
+    };
+    let output = crate::run(input, room);
     OUTPUT_LENGTH.store(output.len(), Relaxed);
-    output.leak().as_ptr()
+    output.as_ptr()
 }
 
 /// How long the output is, in bytes.

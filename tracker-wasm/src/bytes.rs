@@ -1,7 +1,25 @@
 //! Small tools over bytes. Text searching and number formatting of the standard library would be half of the
-//! tracker's size.
+//! tracker's size, growing vectors another tenth.
 
-use alloc::vec::Vec;
+/// A text while it is written, into room that is given once and never grows; see [`crate::ROOM_BYTES`].
+#[derive(Default)]
+pub(crate) struct Text<'a> {
+    room: &'a mut [u8],
+    length: usize,
+}
+
+impl<'a> Text<'a> {
+    pub(crate) const fn new(room: &'a mut [u8]) -> Self {
+        Self { room, length: 0 }
+    }
+
+    /// What was written, and the room that is left.
+    #[inline(never)]
+    pub(crate) fn finish(self) -> (&'a [u8], &'a mut [u8]) {
+        let (text, room) = self.room.split_at_mut_checked(self.length).unwrap_or_default();
+        (text, room)
+    }
+}
 
 /// What is before the first `separator`, and what is after it, if there is one.
 #[inline(never)]
@@ -80,17 +98,22 @@ pub(crate) fn position(list: &[u8], word: &[u8]) -> u8 {
 }
 
 #[inline(never)]
-pub(crate) fn push(out: &mut Vec<u8>, text: &[u8]) {
-    out.extend_from_slice(text);
+pub(crate) fn push(out: &mut Text<'_>, text: &[u8]) {
+    for &byte in text {
+        push_byte(out, byte);
+    }
 }
 
 #[inline(never)]
-pub(crate) fn push_byte(out: &mut Vec<u8>, byte: u8) {
-    out.push(byte);
+pub(crate) fn push_byte(out: &mut Text<'_>, byte: u8) {
+    if let Some(place) = out.room.get_mut(out.length) {
+        *place = byte;
+        out.length += 1;
+    }
 }
 
 #[inline(never)]
-pub(crate) fn push_number(out: &mut Vec<u8>, number: u32) {
+pub(crate) fn push_number(out: &mut Text<'_>, number: u32) {
     if number > 9 {
         push_number(out, number / 10);
     }
@@ -109,7 +132,7 @@ pub(crate) fn shorten(text: &[u8], most: usize) -> &[u8] {
 
 /// Appends `text` as a JSON string, quotes included.
 #[inline(never)]
-pub(crate) fn push_json(out: &mut Vec<u8>, text: &[u8]) {
+pub(crate) fn push_json(out: &mut Text<'_>, text: &[u8]) {
     push_byte(out, b'"');
     for &byte in text {
         if byte < b' ' {
@@ -127,23 +150,29 @@ pub(crate) fn push_json(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use alloc::{string::String, vec};
+    use alloc::{string::String, vec, vec::Vec};
     use proptest::prelude::*;
+
+    /// What `write` writes.
+    pub(crate) fn written(write: impl FnOnce(&mut Text<'_>)) -> Vec<u8> {
+        let mut room = vec![0; 1 << 16];
+        let mut out = Text::new(&mut room);
+        write(&mut out);
+        out.finish().0.to_vec()
+    }
 
     proptest! {
         #[test]
         fn any_text_survives_json(text: String) {
-            let mut out = vec![];
-            push_json(&mut out, text.as_bytes());
+            let out = written(|out| push_json(out, text.as_bytes()));
             prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
         }
 
         #[test]
         fn numbers_survive(number: u32) {
-            let mut out = vec![];
-            push_number(&mut out, number);
+            let out = written(|out| push_number(out, number));
             prop_assert_eq!(super::number(&out), number);
         }
 

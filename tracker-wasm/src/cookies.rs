@@ -1,20 +1,18 @@
 //! Names and texts of what is stored in the browser, as in the contract.
 
 use crate::{
-    bytes::{Fields, cut, position, push, push_number},
+    bytes::{Fields, Text, cut, position, push, push_number},
     consent::Choice,
 };
-use alloc::vec::Vec;
 use beacon::ClientId;
 
 /// Holds the client id.
 pub const CLIENT: &[u8] = b"_lfa";
 /// Holds the choice, `true` or `false`.
 pub const CONSENT: &[u8] = b"_lfa_consent";
-/// How long both live: two years (browsers cap it at 400 days).
+/// How long the choice is kept, and the client id where the site says nothing else: two years (browsers cap it at 400
+/// days).
 pub const LIFE_DAYS: u32 = 2 * 365;
-/// The same as cookies say it.
-pub(crate) const LIFE_SECONDS: u32 = LIFE_DAYS * 24 * 60 * 60;
 
 /// Gives the value of the next cookie of this name; there may be several, of different domains.
 #[inline(never)]
@@ -33,7 +31,7 @@ fn next_value<'a>(cookies: &mut Fields<'a>, name: &[u8]) -> Option<&'a [u8]> {
 pub(crate) fn client(cookies: &[u8]) -> &[u8] {
     let mut cookies = Fields::new(cookies, b';');
     while let Some(value) = next_value(&mut cookies, CLIENT) {
-        if ClientId::parse(value).is_ok() {
+        if ClientId::has_form(value) {
             return value;
         }
     }
@@ -54,29 +52,30 @@ pub(crate) fn consent(cookies: &[u8]) -> Choice {
     found
 }
 
-/// A new client id in the form of [`beacon::ClientId`], from 16 hexadecimal digits of randomness.
-pub(crate) fn mint(random: &[u8], now: &[u8]) -> &'static [u8] {
-    let mut id = Vec::new();
-    push(&mut id, b"LF1.1.");
-    push(&mut id, random);
-    push(&mut id, b".");
-    push(&mut id, now);
-    id.leak()
+/// A new client id in the form of [`beacon::ClientId`], from the first and last eight digits of a random UUID (those
+/// between them are not all random).
+pub(crate) fn push_client(out: &mut Text<'_>, random: &[u8], now: &[u8]) {
+    push(out, b"LF1.1.");
+    push(out, random.get(..8).unwrap_or_default());
+    push(out, random.get(28..36).unwrap_or_default());
+    push(out, b".");
+    push(out, now);
 }
 
 /// What stores a cookie, but for its domain and `secure`, which the shell adds.
-pub(crate) fn push_assignment(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+pub(crate) fn push_assignment(out: &mut Text<'_>, name: &[u8], value: &[u8], days: u32) {
     push(out, name);
     push(out, b"=");
     push(out, value);
     push(out, b";max-age=");
-    push_number(out, LIFE_SECONDS);
+    push_number(out, days * (24 * 60 * 60));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::{string::ToString, vec};
+    use crate::bytes::tests::written;
+    use alloc::string::ToString;
 
     const ID: &[u8] = b"LF1.1.0123456789abcdef.1700000000000";
 
@@ -110,13 +109,13 @@ mod tests {
     #[test]
     fn a_minted_id_is_what_the_collector_writes_too() {
         let id = ClientId { random: 0x0123_4567_89ab_cdef, created_ms: 1_700_000_000_000 };
-        assert_eq!(mint(b"0123456789abcdef", b"1700000000000"), id.to_string().as_bytes());
+        let minted = written(|out| push_client(out, b"01234567-0000-4000-8000-000089abcdef", b"1700000000000"));
+        assert_eq!(minted, id.to_string().as_bytes());
     }
 
     #[test]
     fn a_cookie_is_stored_with_its_life() {
-        let mut out = vec![];
-        push_assignment(&mut out, CONSENT, b"true");
+        let out = written(|out| push_assignment(out, CONSENT, b"true", LIFE_DAYS));
         assert_eq!(out, b"_lfa_consent=true;max-age=63072000");
     }
 }

@@ -1,7 +1,9 @@
 //! What the shell shall do. One letter says what, the rest of the field with what.
 
-use crate::{FIELD, bytes::push_byte, bytes::push_number};
-use alloc::vec::Vec;
+use crate::{
+    FIELD,
+    bytes::{Text, push_byte, push_number},
+};
 
 /// Store the rest, a cookie's name, value and life, for the widest domain that takes cookies.
 pub const COOKIE: u8 = b'c';
@@ -19,14 +21,13 @@ pub const TIMER: u8 = b't';
 pub const WATCH: u8 = b'w';
 
 /// Collects effects in their wire form.
-#[derive(Default)]
-pub(crate) struct Effects {
-    pub(crate) text: Vec<u8>,
+pub(crate) struct Effects<'a> {
+    pub(crate) text: Text<'a>,
 }
 
-impl Effects {
+impl<'a> Effects<'a> {
     /// Begins an effect; what it takes is pushed to what this returns.
-    pub(crate) fn begin(&mut self, effect: u8) -> &mut Vec<u8> {
+    pub(crate) fn begin(&mut self, effect: u8) -> &mut Text<'a> {
         push_byte(&mut self.text, FIELD);
         push_byte(&mut self.text, effect);
         &mut self.text

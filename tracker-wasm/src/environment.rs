@@ -4,9 +4,10 @@ use crate::{
     PART,
     bytes::{Fields, number},
 };
+use core::cell::Cell;
 
-/// Something of the page that may be read only with leave. When a step returns it as an error, it waits for it: the
-/// shell takes the reading and calls again.
+/// Something of the page that may be read only with leave. Where one is missing, the step goes on with an empty text, but
+/// all that it does is thrown away: the shell takes the reading and calls again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// `document.cookie`
@@ -15,7 +16,7 @@ pub enum Reading {
     Expiry = 1,
     /// `location.href`
     Address = 2,
-    /// Referrer, title, and `1` when the page is visible.
+    /// Referrer, title, `1` when the page is visible, and as a JSON object the language and the class of screen.
     Page = 3,
 }
 
@@ -24,11 +25,15 @@ const NOW: usize = 1;
 const RANDOMNESS: usize = 2;
 const READINGS: usize = 3;
 const ARGUMENTS: usize = READINGS + Reading::Page as usize + 1;
-const FIELDS: usize = ARGUMENTS + 6;
+/// A UUID with hyphens.
+const ID_BYTES: usize = 36;
+const FIELDS: usize = ARGUMENTS + 8;
 
 /// One call: what happened, and its surroundings. The fields are kept in one array, since size is what counts here.
 pub(crate) struct Environment<'a> {
     fields: [&'a [u8]; FIELDS],
+    /// The first reading that was missing.
+    missing: Cell<Option<Reading>>,
 }
 
 /// What [`Reading::Page`] holds.
@@ -36,13 +41,14 @@ pub(crate) struct PageReading<'a> {
     pub(crate) referrer: &'a [u8],
     pub(crate) title: &'a [u8],
     pub(crate) visible: bool,
+    pub(crate) props: &'a [u8],
 }
 
 impl<'a> Environment<'a> {
-    pub(crate) fn take_from(fields: &mut Fields<'a>) -> Self {
-        let mut environment = Self { fields: [b""; FIELDS] };
-        fields.fill(&mut environment.fields);
-        environment
+    pub(crate) const EMPTY: Self = Self { fields: [b""; FIELDS], missing: Cell::new(None) };
+
+    pub(crate) fn read(&mut self, fields: &mut Fields<'a>) {
+        fields.fill(&mut self.fields);
     }
 
     /// What happened.
@@ -55,45 +61,58 @@ impl<'a> Environment<'a> {
         self.fields[NOW]
     }
 
-    /// The event's argument of this position, 0 to 5.
+    /// The event's argument of this position, 0 to 7.
     pub(crate) const fn argument<const POSITION: usize>(&self) -> &'a [u8] {
         self.fields[ARGUMENTS + POSITION]
     }
 
-    /// Takes the next hexadecimal digits of the randomness. The shell hands over more than any call uses.
-    pub(crate) fn random(&mut self, digits: usize) -> &'a [u8] {
-        let (taken, rest) = self.fields[RANDOMNESS].split_at_checked(digits).unwrap_or_default();
+    /// Takes the next random UUID. The shell hands over three, more than any call uses.
+    pub(crate) fn id(&mut self) -> &'a [u8] {
+        let (taken, rest) = self.fields[RANDOMNESS].split_at_checked(ID_BYTES).unwrap_or_default();
         self.fields[RANDOMNESS] = rest;
         taken
     }
 
     #[inline(never)]
-    fn reading(&self, reading: Reading) -> Result<&'a [u8], Reading> {
-        match self.fields.get(READINGS + reading as usize) {
-            Some([b'=', value @ ..]) => Ok(value),
-            _ => Err(reading),
+    fn reading(&self, reading: Reading) -> &'a [u8] {
+        if let Some([b'=', value @ ..]) = self.fields.get(READINGS + reading as usize) {
+            return value;
         }
+        if self.missing.get().is_none() {
+            self.missing.set(Some(reading));
+        }
+        b""
     }
 
-    pub(crate) fn cookies(&self) -> Result<&'a [u8], Reading> {
+    /// The first reading that a step was without.
+    pub(crate) const fn missing(&self) -> Option<Reading> {
+        self.missing.get()
+    }
+
+    pub(crate) fn cookies(&self) -> &'a [u8] {
         self.reading(Reading::Cookies)
     }
 
     /// Whole days until the client id expires: 0 when it has, none when that isn't known.
-    pub(crate) fn days_left(&self) -> Result<Option<u32>, Reading> {
-        Ok(match self.reading(Reading::Expiry)? {
+    pub(crate) fn days_left(&self) -> Option<u32> {
+        match self.reading(Reading::Expiry) {
             b"" => None,
             [b'-', ..] => Some(0),
             days => Some(number(days)),
-        })
+        }
     }
 
-    pub(crate) fn address(&self) -> Result<&'a [u8], Reading> {
+    pub(crate) fn address(&self) -> &'a [u8] {
         self.reading(Reading::Address)
     }
 
-    pub(crate) fn page(&self) -> Result<PageReading<'a>, Reading> {
-        let mut parts = Fields::new(self.reading(Reading::Page)?, PART);
-        Ok(PageReading { referrer: parts.field(), title: parts.field(), visible: !parts.field().is_empty() })
+    pub(crate) fn page(&self) -> PageReading<'a> {
+        let mut parts = Fields::new(self.reading(Reading::Page), PART);
+        PageReading {
+            referrer: parts.field(),
+            title: parts.field(),
+            visible: !parts.field().is_empty(),
+            props: parts.field(),
+        }
     }
 }

@@ -14,13 +14,14 @@
 //!
 //! # Texts
 //! Input: fields separated by [`FIELD`]: the state (empty at first), what happened, the clock in Unix milliseconds,
-//! randomness as 80 hexadecimal digits, one slot per [`Reading`](environment::Reading) (empty: not taken; else `=`
-//! and the value), then up to six arguments. Output: the next state, then effects, separated by [`FIELD`]; or an
+//! randomness as three random UUIDs, one slot per [`Reading`](environment::Reading) (empty: not taken; else `=`
+//! and the value), then up to eight arguments. Output: the next state, then effects, separated by [`FIELD`]; or an
 //! empty field, the number of the reading that is needed, and what must be known to take it. Parts of a field are
 //! separated by [`PART`]; the shell replaces control characters in whatever comes from the page.
 #![no_std]
 #![deny(unsafe_code)]
 
+#[cfg(test)]
 extern crate alloc;
 
 #[cfg(target_arch = "wasm32")]
@@ -36,6 +37,10 @@ mod state;
 mod tracker;
 
 pub use tracker::run;
+
+/// Room that [`run`] needs to write in: the effects, the queue of events and its copies, and one event at a time, each of
+/// them of bounded length.
+pub const ROOM_BYTES: usize = 16 * beacon::MAX_BODY_BYTES;
 
 /// Separates the fields of input and output (ASCII unit separator).
 pub const FIELD: u8 = 0x1f;

@@ -2,15 +2,18 @@
 
 use crate::bytes::{cut, shorten};
 
-/// The address as it is sent: without its fragment, which may carry tokens, and without its query where it would be
-/// longer than the collector takes. None for anything but http(s).
+/// The address as it is sent: without its fragment, which may carry tokens, unless `routes` allows one that begins
+/// with `/` or `!`; and without its query where it would be longer than the collector takes. None for anything but
+/// http(s).
 #[inline(never)]
-pub(crate) fn clean(address: &[u8]) -> Option<&[u8]> {
+pub(crate) fn clean(address: &[u8], routes: bool) -> Option<&[u8]> {
     let (scheme, _) = cut(address, b':');
     if scheme != b"http" && scheme != b"https" {
         return None;
     }
-    let address = cut(address, b'#').0;
+    let (shown, fragment) = cut(address, b'#');
+    let is_route = routes && matches!(fragment, Some([b'/' | b'!', ..]));
+    let address = if is_route { address } else { shown };
     Some(if address.len() > beacon::MAX_URL_BYTES {
         shorten(without_query(address), beacon::MAX_URL_BYTES)
     } else {
@@ -63,14 +66,26 @@ mod tests {
             ("httpsx://a", None),
             ("", None),
         ] {
-            assert_eq!(clean(address.as_bytes()), expected.map(str::as_bytes), "{address}");
+            assert_eq!(clean(address.as_bytes(), false), expected.map(str::as_bytes), "{address}");
+        }
+    }
+
+    #[test]
+    fn routes_in_the_fragment_are_kept_where_the_page_wants_them() {
+        for (address, expected) in [
+            ("https://a.test/#/orders?x=1", "https://a.test/#/orders?x=1"),
+            ("https://a.test/#!orders", "https://a.test/#!orders"),
+            ("https://a.test/b#access_token=1", "https://a.test/b"),
+            ("https://a.test/b#", "https://a.test/b"),
+        ] {
+            assert_eq!(clean(address.as_bytes(), true), Some(expected.as_bytes()), "{address}");
         }
     }
 
     #[test]
     fn a_long_address_loses_its_query_then_its_end() {
         let query: String = "q".repeat(5000);
-        assert_eq!(clean(format!("https://a.test/b?{query}").as_bytes()), Some(&b"https://a.test/b"[..]));
-        assert_eq!(clean(format!("https://a.test/{query}").as_bytes()).unwrap().len(), beacon::MAX_URL_BYTES);
+        assert_eq!(clean(format!("https://a.test/b?{query}").as_bytes(), false), Some(&b"https://a.test/b"[..]));
+        assert_eq!(clean(format!("https://a.test/{query}").as_bytes(), false).unwrap().len(), beacon::MAX_URL_BYTES);
     }
 }

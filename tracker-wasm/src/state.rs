@@ -6,10 +6,9 @@
 
 use crate::{
     PART,
-    bytes::{Fields, number, push, push_byte, push_number},
+    bytes::{self, Fields, number, push, push_byte, push_number},
     consent::{Choice, Mode, Permission, permission},
 };
-use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 
 /// Names of the remembered texts; all are empty at first.
@@ -19,7 +18,7 @@ pub(crate) enum Text {
     Site,
     /// The client id, once it may be read.
     Client,
-    /// When the page that waits for consent was opened, Unix milliseconds.
+    /// When the page that waits for consent was opened, Unix milliseconds; empty when no page is to be counted.
     Opened,
     /// The id of the running pageview; empty when there is none.
     Page,
@@ -46,11 +45,16 @@ pub(crate) enum Number {
     Mode,
     /// See [`State::choice`].
     Choice,
+    /// How long the client id lives, in days.
+    LifeDays,
+    /// What counts as a pageview, see `tracker::HASH` and the following.
+    Pageviews,
     /// 1: the browser sends the Global Privacy Control signal.
     Objects,
     /// 1: the site's owner allows `identify`.
     Identify,
-    /// Who says yes: a bit for each source of consent; the page itself is the lowest.
+    /// Who says yes: a bit for each source of consent; the page itself is the lowest. This and the next two are the
+    /// last ones, see [`State::note`].
     Granting,
     /// Who says no.
     Denying,
@@ -67,17 +71,17 @@ pub(crate) struct State<'a> {
 }
 
 impl<'a> State<'a> {
-    pub(crate) fn read(text: &'a [u8]) -> Self {
+    pub(crate) const EMPTY: Self = Self { texts: [b""; TEXTS], numbers: [0; NUMBERS] };
+
+    pub(crate) fn read(&mut self, text: &'a [u8]) {
         let mut parts = Fields::new(text, PART);
-        let mut state = Self { texts: [b""; TEXTS], numbers: [0; NUMBERS] };
-        parts.fill(&mut state.texts);
-        for place in &mut state.numbers {
+        parts.fill(&mut self.texts);
+        for place in &mut self.numbers {
             *place = number(parts.field());
         }
-        state
     }
 
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut bytes::Text<'_>) {
         for text in self.texts {
             push(out, text);
             push_byte(out, PART);
@@ -85,6 +89,15 @@ impl<'a> State<'a> {
         for number in self.numbers {
             push_number(out, number);
             push_byte(out, PART);
+        }
+    }
+
+    /// Notes what a source of consent said: granted, denied or undecided by its position, or none of these.
+    pub(crate) fn note(&mut self, word: u32, source: u32) {
+        let mut said = 0;
+        for sources in self.numbers.iter_mut().skip(Number::Granting as usize) {
+            *sources = *sources & !(1 << source) | u32::from(word == said) << source;
+            said += 1;
         }
     }
 
@@ -141,21 +154,21 @@ impl IndexMut<Number> for State<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
+    use crate::bytes::tests::written;
 
     #[test]
     fn what_is_written_reads_back() {
         for choice in [Choice::Unknown, Choice::Granted, Choice::Denied, Choice::Withdrawn] {
             for mode in [Mode::NotRequired, Mode::Cookieless, Mode::Required] {
-                let mut state = State::read(b"");
+                let mut state = State::EMPTY;
                 state.choose(choice);
                 state[Number::Mode] = mode as u32;
                 state[Text::Site] = b"shop";
                 state[Text::Queue] = b"{}";
                 state[Number::Queued] = 7;
-                let mut text = vec![];
-                state.write(&mut text);
-                let read = State::read(&text);
+                let text = written(|out| state.write(out));
+                let mut read = State::EMPTY;
+                read.read(&text);
                 assert_eq!((read.choice(), read.mode()), (choice, mode));
                 assert_eq!((read.texts, read.numbers), (state.texts, state.numbers));
             }
@@ -164,7 +177,7 @@ mod tests {
 
     #[test]
     fn at_first_nothing_is_known_and_nothing_permitted() {
-        let state = State::read(b"");
+        let state = State::EMPTY;
         assert_eq!((state.choice(), state.permission()), (Choice::Unknown, Permission::Nothing));
     }
 }

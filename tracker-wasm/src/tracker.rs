@@ -2,26 +2,31 @@
 
 use crate::{
     FIELD,
-    bytes::{Fields, number, position, push, push_byte, push_json, push_number, shorten},
+    bytes::{self, Fields, number, position, push, push_byte, push_json, push_number, shorten},
     consent::{Choice, Mode, Permission, Said},
     cookies,
     effects::{self, Effects},
-    environment::{Environment, Reading},
-    event::{self, Event},
+    environment::Environment,
+    event::Event,
     page,
     state::{
-        Number::{self, Denying, Granting, Identify, Objects, Queued, ReportedMs, Scroll, Undecided, VisibleMs},
+        Number::{
+            self, Denying, Granting, Identify, LifeDays, Objects, Pageviews, Queued, ReportedMs, Scroll, Undecided,
+            VisibleMs,
+        },
         State,
         Text::{Client, Opened, Page, Queue, Site, Url, VisibleSince},
     },
 };
-use alloc::vec::Vec;
 use beacon::EventKind;
 
 /// How long events wait for others, so that they travel together; hiding the page sends them at once.
 const GATHER_MS: u32 = 1000;
 /// Room in a beacon beside its events: version, site, consent, clock, client.
 const ENVELOPE_BYTES: usize = 512;
+
+/// Room for effects: in one call two full beacons and a withdrawal at most.
+const EFFECTS_BYTES: usize = 4 * beacon::MAX_BODY_BYTES;
 
 /// What happens on a page, by its position; the shell uses the words.
 const HAPPENINGS: &[u8] =
@@ -30,53 +35,71 @@ const HAPPENINGS: &[u8] =
 const SAID: &[u8] = b"granted denied unknown absent";
 /// The last of these: a manager is here, but has no say.
 const ABSENT: u32 = 3;
+/// What a page may want counted beside what counts anyway, by its bit: routes in the fragment, and whatever replaces
+/// the address; or nothing but what it calls a pageview.
+const PAGEVIEWS: &[u8] = b"hash replace manual";
+const HASH: u32 = 1;
+const REPLACE: u32 = 2;
+const MANUAL: u32 = 4;
 /// What the watching part of the page reports, by the names of the wire format.
 const SEEN: &[u8] = b"outbound download form";
 
 /// The whole tracker; see the crate's documentation for the form of input and output.
 ///
-/// The memory of one call is taken back as a whole before the next one, so what is made on the way is leaked.
+/// Everything that is written goes into `room`, [`crate::ROOM_BYTES`] long.
 #[must_use]
-pub fn run(input: &[u8]) -> Vec<u8> {
+pub fn run<'a>(input: &'a [u8], room: &'a mut [u8]) -> &'a [u8] {
+    let (effects, room) = room.split_at_mut_checked(EFFECTS_BYTES).unwrap_or_default();
     let mut fields = Fields::new(input, FIELD);
     let mut tracker = Tracker {
-        state: State::read(fields.field()),
-        environment: Environment::take_from(&mut fields),
-        effects: Effects::default(),
+        state: State::EMPTY,
+        environment: Environment::EMPTY,
+        effects: Effects { text: bytes::Text::new(effects) },
+        room,
     };
-    let mut out = Vec::new();
-    match tracker.handle() {
-        Ok(()) => {
-            tracker.state.write(&mut out);
-            push(&mut out, &tracker.effects.text);
-        }
-        Err(need) => {
-            push_byte(&mut out, FIELD);
-            push_number(&mut out, need as u32);
-        }
+    tracker.state.read(fields.field());
+    tracker.environment.read(&mut fields);
+    tracker.handle();
+    let mut out = tracker.text();
+    if let Some(reading) = tracker.environment.missing() {
+        push_byte(&mut out, FIELD);
+        push_number(&mut out, reading as u32);
+    } else {
+        tracker.state.write(&mut out);
+        push(&mut out, tracker.effects.text.finish().0);
     }
-    out
+    out.finish().0
 }
 
 struct Tracker<'a> {
     state: State<'a>,
     environment: Environment<'a>,
-    effects: Effects,
+    effects: Effects<'a>,
+    /// For other texts.
+    room: &'a mut [u8],
 }
 
-/// A step that may have to wait for a reading; it is then done again from the beginning.
-type Step = Result<(), Reading>;
-
 impl<'a> Tracker<'a> {
-    fn handle(&mut self) -> Step {
+    /// Begins a text, which must be kept before the next one begins.
+    fn text(&mut self) -> bytes::Text<'a> {
+        bytes::Text::new(core::mem::take(&mut self.room))
+    }
+
+    fn keep(&mut self, text: bytes::Text<'a>) -> &'a [u8] {
+        let (text, room) = text.finish();
+        self.room = room;
+        text
+    }
+
+    fn handle(&mut self) {
         let (first, second) = (self.environment.argument::<0>(), self.environment.argument::<1>());
         match position(HAPPENINGS, self.environment.happened()) {
-            0 if self.state[Site].is_empty() => return self.start(),
-            1 => return self.told(first, second),
-            2 => return self.forget(),
-            3 => return self.seen(first, second),
-            4 => return self.navigated(position(b"replace", first) == 0),
-            5 => return self.restored(),
+            0 if self.state[Site].is_empty() => self.start(),
+            1 => self.told(first, second),
+            2 => self.forget(),
+            3 => self.seen(first, second),
+            4 => self.navigated(position(b"replace", first) == 0),
+            5 => self.restored(),
             6 if self.state[VisibleSince].is_empty() => self.state[VisibleSince] = self.environment.now(),
             7 => {
                 self.pause();
@@ -85,88 +108,103 @@ impl<'a> Tracker<'a> {
             }
             8 => self.flush(),
             9 if !first.is_empty() => self.happened(EventKind::Custom.as_str().as_bytes(), first, second),
-            10 if self.state[Identify] == 1 && self.state.choice() == Choice::Granted => {
+            10 if self.may_identify() => {
                 self.happened(EventKind::Identify.as_str().as_bytes(), b"", first);
             }
-            11 if position(SEEN, first) < 3 => self.happened(first, self.environment.argument::<2>(), second),
+            11 if position(SEEN, first) < 3 => {
+                // Values that were typed into a form say who somebody is.
+                let values = self.environment.argument::<3>();
+                let props = if self.may_identify() && !values.is_empty() { values } else { second };
+                self.happened(first, self.environment.argument::<2>(), props);
+            }
             12 => self.state[Scroll] = self.state[Scroll].max(number(first)),
             _ => {}
         }
-        Ok(())
     }
 
-    /// Arguments: site, mode that is served for it, mode that the page wants, and as flags: the browser objects (GPC),
-    /// the site allows `identify`, the page wants the choice remembered.
-    fn start(&mut self) -> Step {
+    /// Arguments: site, mode that is served for it, mode that the page wants, as flags: the browser objects (GPC), the
+    /// site allows `identify`, the page wants the choice remembered; then how long ids live, in days, and words of
+    /// [`PAGEVIEWS`].
+    fn start(&mut self) {
         let environment = &self.environment;
         self.state[Site] = environment.argument::<0>();
         self.state[Number::Mode] = Mode::of(environment.argument::<1>(), environment.argument::<2>()) as u32;
         self.state[Objects] = number(environment.argument::<3>());
         self.state[Identify] = number(environment.argument::<4>());
         let remember = number(environment.argument::<5>()) == 1;
-        self.state[Opened] = self.environment.now();
+        self.state[LifeDays] = match number(self.environment.argument::<6>()) {
+            0 => cookies::LIFE_DAYS,
+            days => days,
+        };
+        for word in Fields::new(self.environment.argument::<7>(), b' ') {
+            self.state[Pageviews] |= 1 << position(PAGEVIEWS, word);
+        }
+        if self.state[Pageviews] & MANUAL == 0 {
+            self.state[Opened] = self.environment.now();
+        }
         // Where nothing may be done before a grant, not even the remembered choice is looked up, unless the page
         // asked for that: consent managers say it again on each page.
         if self.state.choice() == Choice::Unknown && (remember || self.state.mode() != Mode::Required) {
-            self.state.choose(cookies::consent(self.environment.cookies()?));
+            self.state.choose(cookies::consent(self.environment.cookies()));
         }
         self.begin(self.state[Opened])
     }
 
     /// Takes up what is permitted now: the visitor's id, and the page if none is running.
-    fn begin(&mut self, at: &[u8]) -> Step {
+    fn begin(&mut self, at: &[u8]) {
         match self.state.permission() {
-            Permission::Nothing => return Ok(()),
+            Permission::Nothing => return,
             Permission::Anonymous => {}
-            Permission::Stored => self.know_client()?,
+            Permission::Stored => self.know_client(),
         }
-        if self.state[Page].is_empty() { self.arrive(at, b"", b"") } else { Ok(()) }
+        if self.state[Page].is_empty() && !self.state[Opened].is_empty() {
+            self.arrive(at, b"", b"");
+        }
     }
 
     /// A source of consent speaks: the page itself is number 0, then whoever calls itself a manager, then the adapters
     /// of consent managers. The stricter wins: any refusal refuses, and a manager's grant waits until all the others
     /// have decided. What the page itself grants waits for nobody.
-    fn told(&mut self, word: &[u8], source: &[u8]) -> Step {
+    fn told(&mut self, word: &[u8], source: &[u8]) {
         let source = number(source) & 31;
         let word = u32::from(position(SAID, word));
         if word > ABSENT {
-            return Ok(());
+            return;
         }
-        for (place, said) in [(Granting, 0), (Denying, 1), (Undecided, 2)] {
-            self.state[place] = self.state[place] & !(1 << source) | u32::from(word == said) << source;
-        }
+        self.state.note(word, source);
         if self.state[Denying] != 0 {
-            return if word == 1 { self.denied(source == 0) } else { Ok(()) };
+            if word == 1 {
+                self.denied(source == 0);
+            }
+            return;
         }
         if self.state[Granting] & 1 != 0 || self.state[Granting] != 0 && self.state[Undecided] == 0 {
-            self.granted()
-        } else {
-            Ok(())
+            self.granted();
         }
     }
 
-    fn granted(&mut self) -> Step {
+    fn granted(&mut self) {
         let before = self.state.choice();
         if before == Choice::Granted {
-            return Ok(());
+            return;
         }
         // A manager says its choice anew on each page, which must not outweigh an objection that was made to us.
-        if self.state[Granting] & 1 == 0 && cookies::consent(self.environment.cookies()?) == Choice::Denied {
+        if self.state[Granting] & 1 == 0 && cookies::consent(self.environment.cookies()) == Choice::Denied {
             self.state.choose(Choice::Denied);
-            return Ok(());
+            return;
         }
         self.state.choose(before.after(Said::Granted, self.state.permission()));
-        self.store(cookies::CONSENT, b"true");
+        self.store(cookies::CONSENT, b"true", cookies::LIFE_DAYS);
         // The page that waited is counted from when it was opened; after a refusal, only from now on.
         let at = if before == Choice::Unknown { self.state[Opened] } else { self.environment.now() };
         self.begin(at)
     }
 
-    fn denied(&mut self, by_page: bool) -> Step {
+    fn denied(&mut self, by_page: bool) {
         let before = self.state.permission();
         self.state.choose(self.state.choice().after(Said::Denied, before));
         if before == Permission::Stored {
-            self.tell_to_forget()?;
+            self.tell_to_forget();
             self.remove(cookies::CONSENT);
         }
         if before == Permission::Stored || by_page {
@@ -175,25 +213,23 @@ impl<'a> Tracker<'a> {
         self.stop();
         // A consent manager keeps the refusal itself.
         if by_page {
-            self.store(cookies::CONSENT, b"false");
+            self.store(cookies::CONSENT, b"false", cookies::LIFE_DAYS);
         }
-        Ok(())
     }
 
-    fn forget(&mut self) -> Step {
+    fn forget(&mut self) {
         // The person asks for exactly this, so the id is read even where nothing else may be.
-        let cookies = self.environment.cookies()?;
+        let cookies = self.environment.cookies();
         if self.state[Client].is_empty() {
             self.state[Client] = cookies::client(cookies);
         }
-        self.tell_to_forget()?;
+        self.tell_to_forget();
         self.remove_client();
         if cookies::consent(cookies) != Choice::Denied {
             self.remove(cookies::CONSENT);
         }
         self.state.choose(self.state.choice().after(Said::Forget, self.state.permission()));
         self.stop();
-        Ok(())
     }
 
     /// Nothing is known, running or waiting from here on.
@@ -203,14 +239,23 @@ impl<'a> Tracker<'a> {
         state[Page] = b"";
         state[Queue] = b"";
         state[Queued] = 0;
-        state[Opened] = self.environment.now();
+        // A manager that decides later must not bring back what others granted before.
+        state[Granting] = 0;
+        self.reopen();
+    }
+
+    /// If there was a page to count, there is a new one from now on.
+    fn reopen(&mut self) {
+        if !self.state[Opened].is_empty() {
+            self.state[Opened] = self.environment.now();
+        }
     }
 
     /// The page calls it a pageview, whatever the address.
-    fn seen(&mut self, url: &[u8], title: &[u8]) -> Step {
+    fn seen(&mut self, url: &[u8], title: &[u8]) {
         if self.state.permission() == Permission::Nothing {
             self.state[Opened] = self.environment.now();
-            return Ok(());
+            return;
         }
         self.pause();
         self.report_visible_time();
@@ -218,34 +263,42 @@ impl<'a> Tracker<'a> {
     }
 
     /// The address may have changed without a new document.
-    fn navigated(&mut self, replaced: bool) -> Step {
-        if self.state.permission() == Permission::Nothing {
-            self.state[Opened] = self.environment.now();
-            return Ok(());
+    fn navigated(&mut self, replaced: bool) {
+        let counts = self.state[Pageviews];
+        if counts & MANUAL != 0 {
+            return;
         }
-        let Some(url) = page::clean(self.environment.address()?) else {
-            return Ok(());
+        if self.state.permission() == Permission::Nothing {
+            self.reopen();
+            return;
+        }
+        let Some(url) = self.clean(self.environment.address()) else {
+            return;
         };
         let before = self.state[Url];
         if before == url {
-            return Ok(());
+            return;
         }
         // Routers replace the address to redirect, but filters and search fields replace its query while one types.
-        if replaced && page::without_query(before) == page::without_query(url) {
+        if replaced && counts & REPLACE == 0 && page::without_query(before) == page::without_query(url) {
             self.state[Url] = url;
-            return Ok(());
+            return;
         }
         self.seen(b"", b"")
     }
 
+    fn clean(&self, address: &'a [u8]) -> Option<&'a [u8]> {
+        page::clean(address, self.state[Pageviews] & HASH != 0)
+    }
+
     /// The document came back out of the back/forward cache: a new pageview, under what holds now.
-    fn restored(&mut self) -> Step {
-        self.state[Opened] = self.environment.now();
+    fn restored(&mut self) {
+        self.reopen();
         if self.state.permission() == Permission::Nothing {
-            return Ok(());
+            return;
         }
         // The choice may have been changed on another page meanwhile.
-        let remembered = cookies::consent(self.environment.cookies()?);
+        let remembered = cookies::consent(self.environment.cookies());
         if remembered == Choice::Denied || self.state.choice() == Choice::Granted {
             self.state.choose(remembered);
         }
@@ -253,24 +306,30 @@ impl<'a> Tracker<'a> {
         self.begin(self.environment.now())
     }
 
+    fn may_identify(&self) -> bool {
+        self.state[Identify] == 1 && self.state.choice() == Choice::Granted
+    }
+
     /// Begins a pageview.
-    fn arrive(&mut self, at: &[u8], url: &[u8], title: &[u8]) -> Step {
-        let address = self.environment.address()?;
-        let reading = self.environment.page()?;
-        let mut given = Vec::new();
+    fn arrive(&mut self, at: &[u8], url: &[u8], title: &[u8]) {
+        let address = self.environment.address();
+        let reading = self.environment.page();
+        let mut given = self.text();
         if url.first() == Some(&b'/') {
             push(&mut given, page::origin(address));
         }
-        push(&mut given, url);
-        let Some(url) = page::clean(given.leak()).or(page::clean(address)) else {
-            return Ok(());
+        push(&mut given, shorten(url, beacon::MAX_URL_BYTES));
+        let given = self.keep(given);
+        let Some(url) = self.clean(given).or(self.clean(address)) else {
+            return;
         };
         // Inside a document that changes its address, one comes from the address before.
         let referrer = if self.state[Page].is_empty() { reading.referrer } else { self.state[Url] };
-        let id = event::id(self.environment.random(event::ID_DIGITS));
-        let mut event = Event::new(id, at, EventKind::Pageview.as_str().as_bytes(), url);
-        event.text(b"referrer", page::clean(referrer).unwrap_or_default());
+        let id = self.environment.id();
+        let mut event = Event::new(self.text(), id, at, EventKind::Pageview.as_str().as_bytes(), url);
+        event.text(b"referrer", self.clean(referrer).unwrap_or_default());
         event.text(b"title", shorten(if title.is_empty() { reading.title } else { title }, beacon::MAX_TITLE_BYTES));
+        event.json(b"props", reading.props);
         self.state[Page] = id;
         self.state[Url] = url;
         self.state[VisibleSince] = if reading.visible { self.environment.now() } else { b"" };
@@ -279,7 +338,6 @@ impl<'a> Tracker<'a> {
         self.state[Scroll] = 0;
         self.send_soon(event, 0);
         self.effects.begin(effects::WATCH);
-        Ok(())
     }
 
     /// An event on the running page. `props` is a JSON object or empty.
@@ -293,12 +351,12 @@ impl<'a> Tracker<'a> {
         }
     }
 
-    fn event_on_page(&mut self, kind: &[u8]) -> Option<Event> {
+    fn event_on_page(&mut self, kind: &[u8]) -> Option<Event<'a>> {
         if self.state[Page].is_empty() || self.state.permission() == Permission::Nothing {
             return None;
         }
-        let id = event::id(self.environment.random(event::ID_DIGITS));
-        let mut event = Event::new(id, self.environment.now(), kind, self.state[Url]);
+        let id = self.environment.id();
+        let mut event = Event::new(self.text(), id, self.environment.now(), kind, self.state[Url]);
         event.text(b"page", self.state[Page]);
         Some(event)
     }
@@ -328,20 +386,20 @@ impl<'a> Tracker<'a> {
         }
     }
 
-    fn send_soon(&mut self, event: Event, within_ms: u32) {
-        let event = event.finish();
+    fn send_soon(&mut self, event: Event<'a>, within_ms: u32) {
+        let event = self.keep(event.finish());
         if self.state[Queued] >= beacon::MAX_EVENTS as u32
             || self.state[Queue].len() + event.len() + ENVELOPE_BYTES > beacon::MAX_BODY_BYTES
         {
             self.flush();
         }
-        let mut queue = Vec::new();
+        let mut queue = self.text();
         if self.state[Queued] > 0 {
             push(&mut queue, self.state[Queue]);
             push(&mut queue, b",");
         }
-        push(&mut queue, &event);
-        self.state[Queue] = queue.leak();
+        push(&mut queue, event);
+        self.state[Queue] = self.keep(queue);
         self.state[Queued] += 1;
         self.effects.with_number(effects::TIMER, within_ms);
     }
@@ -383,37 +441,38 @@ impl<'a> Tracker<'a> {
     }
 
     /// Asks the collector to erase what this client id has. It was granted when it was made, so that is what is said.
-    fn tell_to_forget(&mut self) -> Step {
-        if let (false, Some(url)) = (self.state[Client].is_empty(), page::clean(self.environment.address()?)) {
-            let id = event::id(self.environment.random(event::ID_DIGITS));
-            let event = Event::new(id, self.environment.now(), EventKind::Forget.as_str().as_bytes(), url);
-            self.send(effects::BEACON, beacon::Consent::Granted.as_str(), &event.finish());
+    fn tell_to_forget(&mut self) {
+        if let (false, Some(url)) = (self.state[Client].is_empty(), self.clean(self.environment.address())) {
+            let id = self.environment.id();
+            let event = Event::new(self.text(), id, self.environment.now(), EventKind::Forget.as_str().as_bytes(), url);
+            let event = self.keep(event.finish());
+            self.send(effects::BEACON, beacon::Consent::Granted.as_str(), event);
         }
-        Ok(())
     }
 
     /// Takes the client id over from the cookie, or makes one; stored anew when that is due.
-    fn know_client(&mut self) -> Step {
+    fn know_client(&mut self) {
         if !self.state[Client].is_empty() {
-            return Ok(());
+            return;
         }
-        let days_left = self.environment.days_left()?;
-        let mut client: &[u8] = if days_left == Some(0) { b"" } else { cookies::client(self.environment.cookies()?) };
+        let days_left = self.environment.days_left();
+        let mut client: &[u8] = if days_left == Some(0) { b"" } else { cookies::client(self.environment.cookies()) };
         // At most once a day, so that a cookie that the collector set, which lives longer, is seldom replaced.
-        let due = client.is_empty() || days_left.is_none_or(|days| days < cookies::LIFE_DAYS - 1);
+        let due = client.is_empty() || days_left.is_none_or(|days| days + 1 < self.state[LifeDays]);
         if client.is_empty() {
-            client = cookies::mint(self.environment.random(16), self.environment.now());
+            let mut minted = self.text();
+            cookies::push_client(&mut minted, self.environment.id(), self.environment.now());
+            client = self.keep(minted);
         }
         self.state[Client] = client;
         if due {
-            self.store(cookies::CLIENT, client);
-            self.effects.with_number(effects::EXPIRY, cookies::LIFE_DAYS);
+            self.store(cookies::CLIENT, client, self.state[LifeDays]);
+            self.effects.with_number(effects::EXPIRY, self.state[LifeDays]);
         }
-        Ok(())
     }
 
-    fn store(&mut self, name: &[u8], value: &[u8]) {
-        cookies::push_assignment(self.effects.begin(effects::COOKIE), name, value);
+    fn store(&mut self, name: &[u8], value: &[u8], days: u32) {
+        cookies::push_assignment(self.effects.begin(effects::COOKIE), name, value, days);
     }
 
     /// Removes a cookie from every domain it may have been stored for, without looking.

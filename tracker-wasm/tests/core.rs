@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // also in what the tests share, the failure is the finding
 
 use beacon::{Beacon, Consent, EventKind};
-use tracker_wasm::run;
+use tracker_wasm::{ROOM_BYTES, run};
 
 const CLIENT: &str = "LF1.1.0123456789abcdef.1700000000000";
 
@@ -59,13 +59,15 @@ impl Page {
     fn tell(&mut self, happened: &str, arguments: &[&str]) {
         self.random += 1;
         let now = self.now.to_string();
-        let random: String = (0..10).map(|word| format!("{:08x}", self.random << 4 | word)).collect();
+        let id = |word| format!("{:08x}-0000-4000-8000-0000{:08x}", self.random << 4 | word, self.random);
+        let random = [1, 2, 3].map(id).concat();
         let mut readings = ["", "", "", ""].map(str::to_owned);
         loop {
             let mut input = vec![self.state.as_str(), happened, &now, &random];
             input.extend(readings.iter().map(String::as_str));
             input.extend(arguments);
-            let output = String::from_utf8(run(input.join("\x1f").as_bytes())).unwrap();
+            let mut room = vec![0; ROOM_BYTES];
+            let output = String::from_utf8(run(input.join("\x1f").as_bytes(), &mut room).to_vec()).unwrap();
             let mut fields = output.split('\x1f');
             let next = fields.next().unwrap_or_default();
             if !next.is_empty() {
@@ -81,7 +83,7 @@ impl Page {
                 0 => self.cookies.clone(),
                 1 => self.expiry.to_owned(),
                 2 => self.address.to_owned(),
-                _ => [self.referrer, self.title, visible].join("\x1e"),
+                _ => [self.referrer, self.title, visible, r#"{"screen":"large"}"#].join("\x1e"),
             };
             readings[which] = format!("={value}");
         }
@@ -538,7 +540,7 @@ fn no_call_uses_up_the_randomness() {
 proptest::proptest! {
     #[test]
     fn no_input_makes_it_panic(input: Vec<u8>) {
-        proptest::prop_assert!(!run(&input).is_empty());
+        proptest::prop_assert!(!run(&input, &mut vec![0; ROOM_BYTES]).is_empty());
     }
 
     #[test]

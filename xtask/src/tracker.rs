@@ -16,6 +16,9 @@ use std::{
 };
 
 const TARGET: &str = "wasm32-unknown-unknown";
+/// The stack comes first in memory: a small one gives everything behind it a short address. The core needs less than
+/// half of it.
+const STACK: &str = "link-arg=-zstack-size=6144";
 /// What Debian's Rust for browsers is in.
 const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "rust-web-src"];
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -110,6 +113,7 @@ fn compile() -> Result<PathBuf, Error> {
     if !rustup_has_target() {
         with_debian_rust(&mut cargo)?;
     }
+    cargo.args(["--", "-C", STACK]);
     eprintln!("tracker: compiling the core to wasm");
     machine::run(&mut cargo)?;
     Ok(target.join(TARGET).join("tracker").join("tracker_wasm.wasm"))
@@ -219,7 +223,7 @@ fn assemble(wasm: &Path) -> Result<Built, Error> {
     machine::run(
         tools
             .command("wasm-opt")
-            .args(["-Oz", "--converge", "--all-features"])
+            .args(["-Oz", "--converge", "--all-features", "--disable-tail-call"])
             .args(strip)
             .arg(wasm)
             .arg("-o")

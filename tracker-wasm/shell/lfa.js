@@ -94,7 +94,7 @@
         : ["expiry", "queue"].map((name) => localStorage.removeItem("_lfa_" + name)),
     b: (body) => quietly(() => navigator.sendBeacon(endpoint, body)) || send(body, "include"),
     a: (body) => send(body, "omit"),
-    t: (delay) => setTimeout(tell, delay, "flush"),
+    t: (delay) => setTimeout(tell, delay, "timer"),
     w: (stored) =>
       (watching = watching || part("page", { tell, effects, options, endpoint })).then((arrived) => arrived?.(stored)),
   };
@@ -106,7 +106,8 @@
     const at = core.reserve(input.length);
     new Uint8Array(core.memory.buffer).set(input, at);
     const output = core.run(input.length);
-    return decoder.decode(new Uint8Array(core.memory.buffer, output, core.length())).split(FIELD);
+    const memory = new Uint8Array(core.memory.buffer);
+    return decoder.decode(memory.subarray(output, memory.indexOf(0, output))).split(FIELD);
   };
 
   const tell = (happened, ...given) =>

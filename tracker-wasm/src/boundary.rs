@@ -11,12 +11,9 @@ use core::{
     arch::wasm32,
     panic::PanicInfo,
     ptr, slice,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 const PAGE_BYTES: usize = 64 * 1024;
-
-static OUTPUT_LENGTH: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" {
     /// The first byte after stack and statics; the linker knows it.
@@ -59,7 +56,8 @@ extern "C" fn reserve(length: usize) -> usize {
     input()
 }
 
-/// Runs on the `length` bytes written to what [`reserve`] gave; returns where the output begins.
+/// Runs on the `length` bytes written to what [`reserve`] gave; returns where the output begins, which ends before the
+/// first zero.
 #[unsafe(no_mangle)]
 extern "C" fn run(length: usize) -> *const u8 {
     // SAFETY: `reserve` made sure of both blocks, they don't overlap, nothing else points to them, and WebAssembly's
@@ -68,13 +66,5 @@ extern "C" fn run(length: usize) -> *const u8 {
         let room = slice::from_raw_parts_mut((input() + length) as *mut u8, ROOM_BYTES);
         (slice::from_raw_parts(input() as *const u8, length), room)
     };
-    let output = crate::run(input, room);
-    OUTPUT_LENGTH.store(output.len(), Relaxed);
-    output.as_ptr()
-}
-
-/// How long the output is, in bytes.
-#[unsafe(no_mangle)]
-extern "C" fn length() -> usize {
-    OUTPUT_LENGTH.load(Relaxed)
+    crate::run(input, room).as_ptr()
 }

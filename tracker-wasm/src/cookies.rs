@@ -14,42 +14,33 @@ pub const CONSENT: &[u8] = b"_lfa_consent";
 /// days).
 pub const LIFE_DAYS: u32 = 2 * 365;
 
-/// Gives the value of the next cookie of this name; there may be several, of different domains.
+/// What earlier pages stored.
+pub(crate) struct Stored<'a> {
+    /// The client id, where there is one in the right form; else empty.
+    pub(crate) client: &'a [u8],
+    /// Unknown, granted or denied; a refusal wins over a grant of another domain.
+    pub(crate) choice: Choice,
+}
+
+/// Finds ours among the page's cookies; there may be several of one name, of different domains.
 #[inline(never)]
-fn next_value<'a>(cookies: &mut Fields<'a>, name: &[u8]) -> Option<&'a [u8]> {
-    for cookie in cookies {
-        let (found, value) = cut(cookie, b'=');
+pub(crate) fn stored(cookies: &[u8]) -> Stored<'_> {
+    let mut stored = Stored { client: b"", choice: Choice::Unknown };
+    for cookie in Fields::new(cookies, b';') {
+        let (name, value) = cut(cookie, b'=');
+        let value = value.unwrap_or_default();
         // Cookies are separated by "; ".
-        if found.strip_prefix(b" ").unwrap_or(found) == name {
-            return value;
-        }
-    }
-    None
-}
-
-/// The client id, where there is one in the right form; else empty.
-pub(crate) fn client(cookies: &[u8]) -> &[u8] {
-    let mut cookies = Fields::new(cookies, b';');
-    while let Some(value) = next_value(&mut cookies, CLIENT) {
-        if ClientId::has_form(value) {
-            return value;
-        }
-    }
-    b""
-}
-
-/// The remembered choice, unknown, granted or denied; a refusal wins over a grant of another domain.
-pub(crate) fn consent(cookies: &[u8]) -> Choice {
-    let mut cookies = Fields::new(cookies, b';');
-    let mut found = Choice::Unknown;
-    while let Some(value) = next_value(&mut cookies, CONSENT) {
-        match position(b"true false", value) {
-            0 => found = Choice::Granted,
-            1 => return Choice::Denied,
+        match position(b"_lfa _lfa_consent", name.strip_prefix(b" ").unwrap_or(name)) {
+            0 if stored.client.is_empty() && ClientId::has_form(value) => stored.client = value,
+            1 if stored.choice != Choice::Denied => match position(b"true false", value) {
+                0 => stored.choice = Choice::Granted,
+                1 => stored.choice = Choice::Denied,
+                _ => {}
+            },
             _ => {}
         }
     }
-    found
+    stored
 }
 
 /// A new client id in the form of [`beacon::ClientId`], from the first and last eight digits of a random UUID (those
@@ -89,7 +80,7 @@ mod tests {
             (b"_lfa", b""),
             (b"", b""),
         ] {
-            assert_eq!(client(cookies), expected, "{}", core::str::from_utf8(cookies).unwrap());
+            assert_eq!(stored(cookies).client, expected, "{}", core::str::from_utf8(cookies).unwrap());
         }
     }
 
@@ -102,7 +93,7 @@ mod tests {
             (b"_lfa_consent=maybe", Choice::Unknown),
             (b"", Choice::Unknown),
         ] {
-            assert_eq!(consent(cookies), expected, "{}", core::str::from_utf8(cookies).unwrap());
+            assert_eq!(stored(cookies).choice, expected, "{}", core::str::from_utf8(cookies).unwrap());
         }
     }
 

@@ -15,7 +15,7 @@ pub const EXPIRY: u8 = b'e';
 pub const BEACON: u8 = b'b';
 /// Send the rest to the collector without any cookie: there is no consent to an id.
 pub const ANONYMOUS_BEACON: u8 = b'a';
-/// Call with the event `flush` after so many milliseconds.
+/// Call with the event `timer` after so many milliseconds.
 pub const TIMER: u8 = b't';
 /// A pageview has begun: fetch the part that watches the page, if it isn't here yet, and tell it.
 pub const WATCH: u8 = b'w';

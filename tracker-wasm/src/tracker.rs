@@ -28,9 +28,6 @@ const ENVELOPE_BYTES: usize = 512;
 /// Room for effects: in one call two full beacons and a withdrawal at most.
 const EFFECTS_BYTES: usize = 4 * beacon::MAX_BODY_BYTES;
 
-/// What happens on a page, by its position; the shell uses the words.
-const HAPPENINGS: &[u8] =
-    b"start consent forget pageview navigate restored visible hidden flush event identify seen scroll";
 /// What a source of consent says, by its position.
 const SAID: &[u8] = b"granted denied unknown absent";
 /// The last of these: a manager is here, but has no say.
@@ -41,12 +38,10 @@ const PAGEVIEWS: &[u8] = b"hash replace manual";
 const HASH: u32 = 1;
 const REPLACE: u32 = 2;
 const MANUAL: u32 = 4;
-/// What the watching part of the page reports, by the names of the wire format.
-const SEEN: &[u8] = b"outbound download form";
 
 /// The whole tracker; see the crate's documentation for the form of input and output.
 ///
-/// Everything that is written goes into `room`, [`crate::ROOM_BYTES`] long.
+/// What is returned ends with a zero. Everything that is written goes into `room`, [`crate::ROOM_BYTES`] long.
 #[must_use]
 pub fn run<'a>(input: &'a [u8], room: &'a mut [u8]) -> &'a [u8] {
     let (effects, room) = room.split_at_mut_checked(EFFECTS_BYTES).unwrap_or_default();
@@ -68,6 +63,7 @@ pub fn run<'a>(input: &'a [u8], room: &'a mut [u8]) -> &'a [u8] {
         tracker.state.write(&mut out);
         push(&mut out, tracker.effects.text.finish().0);
     }
+    push_byte(&mut out, 0);
     out.finish().0
 }
 
@@ -91,33 +87,35 @@ impl<'a> Tracker<'a> {
         text
     }
 
+    /// What happens on a page is told by a word, of which the first letter is enough: start, consent, forget, pageview,
+    /// navigate, restored, visible, hidden, timer, event, identify, watched, depth.
     fn handle(&mut self) {
         let (first, second) = (self.environment.argument::<0>(), self.environment.argument::<1>());
-        match position(HAPPENINGS, self.environment.happened()) {
-            0 if self.state[Site].is_empty() => self.start(),
-            1 => self.told(first, second),
-            2 => self.forget(),
-            3 => self.seen(first, second),
-            4 => self.navigated(position(b"replace", first) == 0),
-            5 => self.restored(),
-            6 if self.state[VisibleSince].is_empty() => self.state[VisibleSince] = self.environment.now(),
-            7 => {
+        match self.environment.happened().first().unwrap_or(&0) {
+            b's' if self.state[Site].is_empty() => self.start(),
+            b'c' => self.told(first, second),
+            b'f' => self.forget(),
+            b'p' => self.seen(first, second),
+            b'n' => self.navigated(first.first() == Some(&b'r')),
+            b'r' => self.restored(),
+            b'v' if self.state[VisibleSince].is_empty() => self.state[VisibleSince] = self.environment.now(),
+            b'h' => {
                 self.pause();
                 self.report_visible_time();
                 self.flush();
             }
-            8 => self.flush(),
-            9 if !first.is_empty() => self.happened(EventKind::Custom.as_str().as_bytes(), first, second),
-            10 if self.may_identify() => {
+            b't' => self.flush(),
+            b'e' if !first.is_empty() => self.happened(EventKind::Custom.as_str().as_bytes(), first, second),
+            b'i' if self.may_identify() => {
                 self.happened(EventKind::Identify.as_str().as_bytes(), b"", first);
             }
-            11 if position(SEEN, first) < 3 => {
+            b'w' => {
                 // Values that were typed into a form say who somebody is.
                 let values = self.environment.argument::<3>();
                 let props = if self.may_identify() && !values.is_empty() { values } else { second };
                 self.happened(first, self.environment.argument::<2>(), props);
             }
-            12 => self.state[Scroll] = self.state[Scroll].max(number(first)),
+            b'd' => self.state[Scroll] = self.state[Scroll].max(number(first)),
             _ => {}
         }
     }
@@ -145,7 +143,7 @@ impl<'a> Tracker<'a> {
         // Where nothing may be done before a grant, not even the remembered choice is looked up, unless the page
         // asked for that: consent managers say it again on each page.
         if self.state.choice() == Choice::Unknown && (remember || self.state.mode() != Mode::Required) {
-            self.state.choose(cookies::consent(self.environment.cookies()));
+            self.state.choose(cookies::stored(self.environment.cookies()).choice);
         }
         self.begin(self.state[Opened])
     }
@@ -189,7 +187,7 @@ impl<'a> Tracker<'a> {
             return;
         }
         // A manager says its choice anew on each page, which must not outweigh an objection that was made to us.
-        if self.state[Granting] & 1 == 0 && cookies::consent(self.environment.cookies()) == Choice::Denied {
+        if self.state[Granting] & 1 == 0 && cookies::stored(self.environment.cookies()).choice == Choice::Denied {
             self.state.choose(Choice::Denied);
             return;
         }
@@ -219,13 +217,13 @@ impl<'a> Tracker<'a> {
 
     fn forget(&mut self) {
         // The person asks for exactly this, so the id is read even where nothing else may be.
-        let cookies = self.environment.cookies();
+        let stored = cookies::stored(self.environment.cookies());
         if self.state[Client].is_empty() {
-            self.state[Client] = cookies::client(cookies);
+            self.state[Client] = stored.client;
         }
         self.tell_to_forget();
         self.remove_client();
-        if cookies::consent(cookies) != Choice::Denied {
+        if stored.choice != Choice::Denied {
             self.remove(cookies::CONSENT);
         }
         self.state.choose(self.state.choice().after(Said::Forget, self.state.permission()));
@@ -298,7 +296,7 @@ impl<'a> Tracker<'a> {
             return;
         }
         // The choice may have been changed on another page meanwhile.
-        let remembered = cookies::consent(self.environment.cookies());
+        let remembered = cookies::stored(self.environment.cookies()).choice;
         if remembered == Choice::Denied || self.state.choice() == Choice::Granted {
             self.state.choose(remembered);
         }
@@ -456,7 +454,8 @@ impl<'a> Tracker<'a> {
             return;
         }
         let days_left = self.environment.days_left();
-        let mut client: &[u8] = if days_left == Some(0) { b"" } else { cookies::client(self.environment.cookies()) };
+        let mut client: &[u8] =
+            if days_left == Some(0) { b"" } else { cookies::stored(self.environment.cookies()).client };
         // At most once a day, so that a cookie that the collector set, which lives longer, is seldom replaced.
         let due = client.is_empty() || days_left.is_none_or(|days| days + 1 < self.state[LifeDays]);
         if client.is_empty() {

@@ -67,7 +67,9 @@ impl Page {
             input.extend(readings.iter().map(String::as_str));
             input.extend(arguments);
             let mut room = vec![0; ROOM_BYTES];
-            let output = String::from_utf8(run(input.join("\x1f").as_bytes(), &mut room).to_vec()).unwrap();
+            let input = input.join("\x1f");
+            let output = run(input.as_bytes(), &mut room);
+            let output = std::str::from_utf8(output.strip_suffix(b"\0").unwrap()).unwrap().to_owned();
             let mut fields = output.split('\x1f');
             let next = fields.next().unwrap_or_default();
             if !next.is_empty() {
@@ -108,7 +110,7 @@ impl Page {
     }
 
     fn flush(&mut self) {
-        self.tell("flush", &[]);
+        self.tell("timer", &[]);
     }
 
     /// What was sent, as the collector decodes it: consent, client and the events' kinds.
@@ -146,7 +148,7 @@ fn before_a_choice_nothing_is_read_stored_or_sent() {
         ("hidden", &[]),
         ("visible", &[]),
         ("restored", &[]),
-        ("flush", &[]),
+        ("timer", &[]),
         ("consent", &["nonsense"]),
         ("nonsense", &[]),
     ] {
@@ -182,9 +184,9 @@ fn what_is_written_stays_as_it_is() {
         page.sent,
         [concat!(
             r#"{"v":1,"site":"shop","consent":"not-required","sent":1700000000000,"#,
-            r#""client":"LF1.1.0000002000000021.1700000000000","events":[{"id":"00000022-0000-4023-8000-002400000025","#,
+            r#""client":"LF1.1.0000002100000002.1700000000000","events":[{"id":"00000022-0000-4000-8000-000000000002","#,
             r#""at":1700000000000,"type":"pageview","url":"https://www.shop.example/start?a=1","#,
-            r#""referrer":"https://search.example/","title":"The \"start\""}]}"#
+            r#""referrer":"https://search.example/","title":"The \"start\"","props":{"screen":"large"}}]}"#
         )]
     );
 }
@@ -348,11 +350,10 @@ fn an_objection_that_was_made_to_us_outweighs_what_a_manager_remembers() {
 #[test]
 fn what_the_watching_part_saw_is_told() {
     let mut page = Page::started("not-required");
-    page.tell("seen", &["outbound", r#"{"url":"https://other.example/"}"#, ""]);
-    page.tell("seen", &["form", r#"{"fields":["email"]}"#, "signup"]);
-    page.tell("seen", &["identify", "{}", ""]);
-    page.tell("scroll", &["40"]);
-    page.tell("scroll", &["25"]);
+    page.tell("watched", &["outbound", r#"{"url":"https://other.example/"}"#, ""]);
+    page.tell("watched", &["form", r#"{"fields":["email"]}"#, "signup"]);
+    page.tell("depth", &["40"]);
+    page.tell("depth", &["25"]);
     page.pass(1000);
     page.tell("hidden", &[]);
     let beacons = page.beacons();
@@ -462,7 +463,7 @@ fn what_the_collector_would_refuse_is_left_out() {
     page.flush();
     let beacons = page.beacons();
     let with_props: Vec<bool> = beacons[0].events.iter().map(|event| event.props.is_some()).collect();
-    assert_eq!(with_props, [false, false, false, true]);
+    assert_eq!(with_props, [true, false, false, true]); // the first is the pageview
 }
 
 #[test]

@@ -19,7 +19,7 @@ export default ({ tell }) => {
     // Buttons 0 and 1 follow a link; clicks inside of shadow trees name their link in the path only.
     const link = event.button < 2 && event.composedPath().find((element) => element.href && element.pathname);
     const kind = link && kindOf(link, location);
-    if (kind) tell("seen", kind, JSON.stringify({ url: link.href.split("#")[0] }));
+    if (kind) tell("watched", kind, JSON.stringify({ url: link.href.split("#")[0] }));
   };
   for (const name of ["click", "auxclick"]) addEventListener(name, clicked, true);
 
@@ -28,7 +28,7 @@ export default ({ tell }) => {
     const { scrollTop, clientHeight, scrollHeight } = document.scrollingElement || document.documentElement;
     // Steps of 5 percent: at most 20 calls a page.
     const depth = Math.min(100, Math.floor(((scrollTop + clientHeight) / scrollHeight) * 20) * 5) || 0;
-    if (depth > told) tell("scroll", (told = depth));
+    if (depth > told) tell("depth", (told = depth));
   };
   addEventListener("scroll", scrolled, { passive: true });
   return () => {

@@ -29,16 +29,18 @@ type Dropped = BTreeMap<(SiteId, UtcDay, DropReason), u64>;
 pub(super) struct Batch {
     /// The spool segment's id, or the import batch's.
     pub(super) id: Uuid,
-    /// What is kept.
+    /// What is kept; empty again once it is stored, because a round may hold many batches.
     pub(super) rows: Vec<EventRow>,
+    /// The keys of what is kept.
+    pub(super) keys: HashSet<BaseKey>,
     /// What is not.
     pub(super) dropped: Dropped,
     /// What was dropped at the door, and counted there.
     pub(super) dropped_before: Vec<DropCount>,
     /// Who is to be forgotten.
     pub(super) forgotten: Vec<Forgotten>,
-    /// The rows are stored.
-    pub(super) is_inserted: bool,
+    /// How many rows are stored, once they are.
+    pub(super) stored: Option<u64>,
 }
 
 impl Batch {
@@ -52,13 +54,22 @@ impl Batch {
         format!("{}-{:016x}", self.id, first_64_bits(&kept.finalize()))
     }
 
+    /// The rows are in the store.
+    pub(super) fn inserted(&mut self) {
+        self.stored = Some(self.rows.len() as u64);
+        self.rows = Vec::new();
+    }
+
     /// Takes rows out, because ClickHouse refuses them.
     pub(super) fn give_up(&mut self, positions: &BTreeSet<usize>) {
         let mut position = 0;
-        let dropped = &mut self.dropped;
+        let (dropped, keys) = (&mut self.dropped, &mut self.keys);
         self.rows.retain(|row| {
             let given_up = positions.contains(&position);
             position += 1;
+            if given_up {
+                keys.remove(&BaseKey::from(row));
+            }
             if given_up && let Ok(site) = row.site.parse() {
                 *dropped.entry((site, row.received_at.day(), DropReason::Unstorable)).or_default() += 1;
             }
@@ -107,11 +118,10 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         let forgotten = self.forgotten(beacons, &visitors).await?;
 
         let mut batch = Batch { id, dropped_before, ..Batch::default() };
-        let mut seen: HashSet<BaseKey> = HashSet::new();
         for (beacon, visitor) in beacons.iter().zip(&visitors) {
             let site = snapshot.sites.get(&beacon.site).map(AsRef::as_ref);
             let verdict = verdicts.get(&beacon.address);
-            let dropped = &mut batch.dropped;
+            let (dropped, seen) = (&mut batch.dropped, &mut batch.keys);
             let mut keep = |event: &SpooledEvent| {
                 let key = BaseKey { site: beacon.site.to_string(), at: event.at, event_id: event.id };
                 let case = Case {

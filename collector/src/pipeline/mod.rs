@@ -237,9 +237,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         let forgotten: Vec<_> = round.batches.iter().flat_map(|batch| batch.forgotten.iter().cloned()).collect();
         let also =
             if forgotten.is_empty() { Touched::default() } else { erase_events(&self.store, &forgotten).await? };
-        let keys: BTreeSet<BaseKey> =
-            round.batches.iter().flat_map(|batch| batch.rows.iter().map(BaseKey::from)).collect();
-        let keys: Vec<BaseKey> = keys.into_iter().collect();
+        let keys: Vec<&BaseKey> = round.batches.iter().flat_map(|batch| &batch.keys).collect();
         let snapshot = self.snapshot.load_full();
         self.rebuilder.rebuild(&snapshot, &keys, also, &mut round.affected, round.scope).await?;
         if !forgotten.is_empty() {
@@ -254,7 +252,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     fn count(&self, round: &Round) -> Processed {
         let mut processed = Processed::default();
         for batch in &round.batches {
-            processed.stored += batch.rows.len() as u64;
+            processed.stored += batch.stored.unwrap_or_default();
             for ((_, _, reason), events) in &batch.dropped {
                 *processed.dropped.entry(*reason).or_default() += events;
             }
@@ -270,9 +268,9 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         let mut is_any_taken = false;
         let mut refusals = Vec::new();
         for (index, batch) in round.batches.iter_mut().enumerate() {
-            if !batch.is_inserted {
+            if batch.stored.is_none() {
                 match self.insert_batch(batch).await {
-                    Ok(()) => batch.is_inserted = true,
+                    Ok(()) => batch.inserted(),
                     Err(error) if error.is_retryable() => return Err(error),
                     Err(error) => {
                         refusals.push((index, error));
@@ -280,7 +278,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
                     }
                 }
             }
-            is_any_taken |= !batch.rows.is_empty();
+            is_any_taken |= batch.stored != Some(0);
         }
         for (index, error) in refusals {
             // While other rows are taken, it is these that are at fault.
@@ -288,7 +286,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
                 Some(batch) if is_any_taken => {
                     tracing::error!(batch = %batch.id, events = batch.rows.len(), %error, "events are given up");
                     batch.give_up(&(0..batch.rows.len()).collect());
-                    batch.is_inserted = true;
+                    batch.inserted();
                 }
                 _ => return Err(error),
             }

@@ -8,8 +8,7 @@
 //!    new row alone. When the same event came twice for two visitors (a consent given in between, a retry from
 //!    another network), both are rebuilt, and it counts for the one whose row came first: never twice.
 //! 2. *Their events*, around the touched times ([`Window`]). The inner select finds keys by visitor and event
-//!    time, the outer one reads every row of those keys, and the first arrival is chosen here
-//!    ([`first_arrivals`]). `FINAL` would give the same but has to read all columns of all events of the site in
+//!    time, the outer one reads every row of those keys and chooses the first arrival. `FINAL` would give the same but has to read all columns of all events of the site in
 //!    that time, because a filter by visitor must not come before the choice (docs/decisions/0002-counting.md has figures).
 //! 3. *Their visits*: new and changed ones are written whole. Stored ones that start in a settled span and were not
 //!    found again get a row with `is_deleted = 1` under their full key. That is decided after all visitors of the
@@ -30,16 +29,19 @@ pub use companies::NoProfiles;
 
 use super::{
     local_day::{LocalDay, zone},
-    visits::{Settled, Span, Visit, VisitTimeout, Window, first_arrivals, seconds_on_pages, settle},
+    visits::{Settled, Span, Visit, VisitTimeout, Window, seconds_on_pages, settle},
 };
 use crate::{
     snapshot::Snapshot,
-    store::{EventRow, Store, StoreError, VisitRow},
+    store::{EventRow, Staged, Store, StoreError, VisitRow},
     time::UnixMillis,
 };
-use clickhouse::{Row, RowOwned, RowRead, query::Query};
+use clickhouse::{
+    Row, RowOwned, RowRead,
+    query::{Query, RowCursor},
+};
 use firmsight_resolver::ProfileLookup;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
@@ -52,10 +54,12 @@ use std::{
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-/// Most visitors, keys or companies in one statement: ClickHouse's client refuses a parameter over 100 KB.
+/// Most visitors or companies as parameters of one statement: ClickHouse's client refuses one over 100 KB.
 pub(super) const MAX_IN_STATEMENT: usize = 2_000;
 /// Most sites in one statement; an id has up to 64 bytes.
 const MAX_SITES_IN_STATEMENT: usize = 1_000;
+/// Most visitors that are rebuilt together: their visits are in memory at once.
+const MAX_STAGED_VISITORS: usize = 20_000;
 /// Visitors whose touched times lie further apart than this are read by different statements.
 const MAX_SPREAD_MS: i64 = 86_400_000;
 /// Pageviews that a stored route shows; later ones of a longer visit still count.
@@ -102,7 +106,7 @@ impl Touched {
         self.0.entry((site, visitor)).and_modify(|known| *known = known.union(span)).or_insert(span);
     }
 
-    /// In portions that fit into a statement each, near to each other in time.
+    /// In portions that are rebuilt together, near to each other in time.
     fn chunks(&self) -> Vec<Vec<Visitor>> {
         let mut visitors: Vec<Visitor> = self
             .0
@@ -111,21 +115,15 @@ impl Touched {
             .collect();
         visitors.sort_by_key(|visitor| visitor.touched.first);
         let mut chunks: Vec<Vec<Visitor>> = Vec::new();
-        let mut sites = HashSet::new();
         for visitor in visitors {
-            sites.insert(visitor.site.clone());
             match chunks.last_mut() {
                 Some(chunk)
-                    if chunk.len() < MAX_IN_STATEMENT
-                        && sites.len() <= MAX_SITES_IN_STATEMENT
+                    if chunk.len() < MAX_STAGED_VISITORS
                         && visitor.touched.first - chunk[0].touched.first <= MAX_SPREAD_MS =>
                 {
                     chunk.push(visitor);
                 }
-                _ => {
-                    sites = HashSet::from([visitor.site.clone()]);
-                    chunks.push(vec![visitor]);
-                }
+                _ => chunks.push(vec![visitor]),
             }
         }
         chunks
@@ -164,6 +162,22 @@ struct StoredVisit {
 }
 
 type VisitKey = (String, UnixMillis, u64);
+
+/// A row of the temporary table `touched_keys`.
+#[derive(Row, Serialize)]
+struct TouchedKey<'a> {
+    site: &'a str,
+    at: UnixMillis,
+    #[serde(with = "clickhouse::serde::uuid")]
+    event_id: Uuid,
+}
+
+/// A row of the temporary table `touched_visitors`.
+#[derive(Row, Serialize)]
+struct TouchedVisitor<'a> {
+    site: &'a str,
+    visitor: u64,
+}
 
 #[derive(Debug, Row, Deserialize)]
 struct TouchedRow {
@@ -208,17 +222,15 @@ impl Rebuilder {
     pub async fn rebuild(
         &self,
         snapshot: &Snapshot,
-        keys: &[BaseKey],
+        keys: &[&BaseKey],
         also: Touched,
         affected: &mut Affected,
         scope: Scope,
     ) -> Result<(), StoreError> {
         let _one = self.one_at_a_time.lock().await;
         let mut touched = also;
-        for chunk in keys.chunks(MAX_IN_STATEMENT) {
-            for row in self.touched_by(chunk).await? {
-                touched.add(row.site, row.visitor, Span { first: row.first.0, last: row.last.0 });
-            }
+        for row in self.touched_by(keys).await? {
+            touched.add(row.site, row.visitor, Span { first: row.first.0, last: row.last.0 });
         }
         self.rebuild_visits(snapshot, &touched, affected).await?;
         let companies = self.rebuild_company_days(snapshot, affected, scope).await?;
@@ -272,87 +284,104 @@ impl Rebuilder {
         chunk: &[Visitor],
         version: u64,
     ) -> Result<(Vec<VisitRow>, HashMap<(String, u64), Span>), StoreError> {
-        let mut rows = Vec::new();
-        let mut spans = HashMap::new();
-        let mut waiting: Vec<&Visitor> = chunk.iter().collect();
+        let mut settled = SettledVisits { timeout: self.timeout, version, rows: Vec::new(), spans: HashMap::new() };
+        let mut waiting: BTreeMap<(&str, u64), Span> =
+            chunk.iter().map(|visitor| ((visitor.site.as_str(), visitor.visitor), visitor.touched)).collect();
         for window in [Window::near, Window::full] {
-            let Some(read) =
-                waiting.iter().map(|visitor| window(visitor.touched, self.timeout).span).reduce(Span::union)
+            let Some(read) = waiting.values().map(|touched| window(*touched, self.timeout).span).reduce(Span::union)
             else {
                 break;
             };
-            let stored = self.events_of(&waiting, read).await?;
-            let mut events: HashMap<(&str, u64), Vec<&EventRow>> = HashMap::new();
-            for event in first_arrivals(&stored) {
-                events.entry((&event.site, event.visitor)).or_default().push(event);
-            }
-            waiting.retain(|visitor| {
-                let own = events.remove(&(visitor.site.as_str(), visitor.visitor)).unwrap_or_default();
-                match settle(own, window(visitor.touched, self.timeout), visitor.touched, self.timeout) {
-                    Some(Settled { span, visits }) => {
-                        rows.extend(visits.iter().map(|visit| visit_row(visit, version)));
-                        spans.insert((visitor.site.clone(), visitor.visitor), span);
-                        false
+            let rows = waiting.keys().map(|(site, visitor)| TouchedVisitor { site, visitor: *visitor }).collect();
+            let staged = self.stage_visitors(rows).await?;
+            let mut events = Self::events_of(&staged, read).map_err(StoreError::from)?;
+            let mut of_one: Vec<EventRow> = Vec::new();
+            let mut next = self.store.in_time(events.next()).await?;
+            let mut unsettled = BTreeMap::new();
+            // Visitors come in the order of `waiting`; those of whom nothing is stored don't come at all.
+            for (&(site, visitor), &touched) in &waiting {
+                of_one.clear();
+                while let Some(event) = next.take_if(|event| (event.site.as_str(), event.visitor) <= (site, visitor)) {
+                    if (event.site.as_str(), event.visitor) == (site, visitor) {
+                        of_one.push(event);
                     }
-                    None => true,
+                    next = self.store.in_time(events.next()).await?;
                 }
-            });
+                if !settled.add(&of_one, window(touched, self.timeout), touched, (site, visitor)) {
+                    unsettled.insert((site, visitor), touched);
+                }
+            }
+            while next.is_some() {
+                next = self.store.in_time(events.next()).await?;
+            }
+            staged.end().await;
+            waiting = unsettled;
         }
-        Ok((rows, spans))
+        Ok((settled.rows, settled.spans))
     }
 
-    async fn touched_by(&self, keys: &[BaseKey]) -> Result<Vec<TouchedRow>, StoreError> {
-        let sites: BTreeSet<&str> = keys.iter().map(|key| key.site.as_str()).collect();
-        let ats: Vec<i64> = keys.iter().map(|key| key.at.0).collect();
-        let ids: Vec<Uuid> = keys.iter().map(|key| key.event_id).collect();
-        let mut touched = Vec::new();
-        for sites in portions(sites, MAX_SITES_IN_STATEMENT) {
-            let query = self.query(
-                "SELECT site, visitor, min(event_time) AS first, max(event_time) AS last FROM events
-                 WHERE site IN {sites:Array(String)} AND (at, event_id) IN (
-                     SELECT fromUnixTimestamp64Milli(tupleElement(key, 1), 'UTC'), tupleElement(key, 2)
-                     FROM (SELECT arrayJoin(arrayZip({ats:Array(Int64)}, {ids:Array(UUID)})) AS key))
-                 GROUP BY site, visitor",
-            );
-            touched.extend(self.all(query.param("sites", sites).param("ats", &ats).param("ids", &ids)).await?);
+    async fn touched_by(&self, keys: &[&BaseKey]) -> Result<Vec<TouchedRow>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
         }
+        let rows: Vec<TouchedKey<'_>> =
+            keys.iter().map(|key| TouchedKey { site: &key.site, at: key.at, event_id: key.event_id }).collect();
+        let columns = "site String, at DateTime64(3, 'UTC'), event_id UUID";
+        let staged = self.store.stage::<TouchedKey<'_>>("touched_keys", columns, &rows).await?;
+        let query = staged.query(
+            "SELECT site, visitor, min(event_time) AS first, max(event_time) AS last FROM events
+             WHERE (site, at, event_id) IN (SELECT site, at, event_id FROM touched_keys)
+             GROUP BY site, visitor",
+        );
+        let touched = self.all(query).await?;
+        staged.end().await;
         Ok(touched)
     }
 
-    /// Every row, winner or not, of the keys under which these visitors have an event in this time.
-    async fn events_of(&self, visitors: &[&Visitor], span: Span) -> Result<Vec<EventRow>, StoreError> {
-        let sites: BTreeSet<&str> = visitors.iter().map(|visitor| visitor.site.as_str()).collect();
-        let ids: Vec<u64> = visitors.iter().map(|visitor| visitor.visitor).collect();
-        let query = self.query(
-            "SELECT ?fields FROM events
-             WHERE site IN {sites:Array(String)} AND (site, at, event_id) IN (
-                 SELECT site, at, event_id FROM events
-                 WHERE site IN {sites:Array(String)} AND visitor IN {visitors:Array(UInt64)}
-                     AND event_time BETWEEN fromUnixTimestamp64Milli({first:Int64}, 'UTC')
-                         AND fromUnixTimestamp64Milli({last:Int64}, 'UTC'))",
-        );
-        let query = query.param("sites", sites).param("visitors", ids);
-        self.all(query.param("first", span.first).param("last", span.last)).await
+    async fn stage_visitors(&self, rows: Vec<TouchedVisitor<'_>>) -> Result<Staged, StoreError> {
+        self.store.stage::<TouchedVisitor<'_>>("touched_visitors", "site String, visitor UInt64", &rows).await
+    }
+
+    /// The first arrivals of these visitors in this time, visitor by visitor in the order of site and key. The innermost
+    /// select finds the keys, the next one chooses among all rows of each, whoever's they are.
+    fn events_of(staged: &Staged, span: Span) -> clickhouse::error::Result<RowCursor<EventRow>> {
+        staged
+            .query(
+                "SELECT ?fields FROM (
+                     SELECT ?fields FROM events
+                     WHERE (site, at, event_id) IN (
+                         SELECT site, at, event_id FROM events
+                         WHERE site IN (SELECT site FROM touched_visitors)
+                             AND visitor IN (SELECT visitor FROM touched_visitors)
+                             AND event_time BETWEEN fromUnixTimestamp64Milli({first:Int64}, 'UTC')
+                                 AND fromUnixTimestamp64Milli({last:Int64}, 'UTC'))
+                     ORDER BY version DESC LIMIT 1 BY site, at, event_id)
+                 ORDER BY toString(site), visitor",
+            )
+            .param("first", span.first)
+            .param("last", span.last)
+            .fetch()
     }
 
     /// The stored visits, deleted ones included, that start where these visitors' may have changed.
     async fn stored_visits(&self, spans: &HashMap<(String, u64), Span>) -> Result<Vec<StoredVisit>, StoreError> {
         let Some(span) = spans.values().copied().reduce(Span::union) else { return Ok(Vec::new()) };
-        let sites: BTreeSet<&str> = spans.keys().map(|(site, _)| site.as_str()).collect();
-        let visitors: Vec<u64> = spans.keys().map(|(_, visitor)| *visitor).collect();
-        let query = self.query(
+        let rows = spans.keys().map(|(site, visitor)| TouchedVisitor { site, visitor: *visitor }).collect();
+        let staged = self.stage_visitors(rows).await?;
+        let query = staged.query(
             "SELECT site, started_at, visit_id, argMax(visitor, version) AS owner,
                  argMax(is_deleted, version) AS is_gone, groupUniqArray(company_id) AS companies
              FROM visits
-             WHERE site IN {sites:Array(String)} AND (site, started_at, visit_id) IN (
+             WHERE (site, started_at, visit_id) IN (
                  SELECT site, started_at, visit_id FROM visits
-                 WHERE site IN {sites:Array(String)} AND visitor IN {visitors:Array(UInt64)}
+                 WHERE site IN (SELECT site FROM touched_visitors) AND visitor IN (SELECT visitor FROM touched_visitors)
                      AND started_at BETWEEN fromUnixTimestamp64Milli({first:Int64}, 'UTC')
                          AND fromUnixTimestamp64Milli({last:Int64}, 'UTC'))
              GROUP BY site, started_at, visit_id",
         );
-        let query = query.param("sites", sites).param("visitors", visitors);
-        self.all(query.param("first", span.first).param("last", span.last)).await
+        let stored = self.all(query.param("first", span.first).param("last", span.last)).await?;
+        staged.end().await;
+        Ok(stored)
     }
 
     /// A query whose FINAL is exact: nothing is filtered before rows with the same key were merged.
@@ -367,6 +396,26 @@ impl Rebuilder {
 
     async fn all<T: RowOwned + RowRead>(&self, query: Query) -> Result<Vec<T>, StoreError> {
         self.store.in_time(query.fetch_all()).await
+    }
+}
+
+/// What [`Rebuilder::settle`] has found so far.
+struct SettledVisits {
+    timeout: VisitTimeout,
+    version: u64,
+    rows: Vec<VisitRow>,
+    spans: HashMap<(String, u64), Span>,
+}
+
+impl SettledVisits {
+    /// Adds a visitor; false when the window was too small.
+    fn add(&mut self, events: &[EventRow], window: Window, touched: Span, visitor: (&str, u64)) -> bool {
+        let Some(Settled { span, visits }) = settle(events.iter().collect(), window, touched, self.timeout) else {
+            return false;
+        };
+        self.rows.extend(visits.iter().map(|visit| visit_row(visit, self.version)));
+        self.spans.insert((visitor.0.to_owned(), visitor.1), span);
+        true
     }
 }
 
@@ -470,20 +519,15 @@ mod tests {
     }
 
     #[test]
-    fn chunks_fit_a_statement_and_keep_distant_times_apart() {
+    fn visitors_are_rebuilt_in_bounded_portions_and_distant_times_apart() {
         let mut touched = Touched::default();
-        for visitor in 0..5_000 {
+        for visitor in 0..MAX_STAGED_VISITORS as u64 + 5_000 {
             touched.add("a".to_owned(), visitor, Span { first: 1_000, last: 2_000 });
         }
         touched.add("b".to_owned(), 1, Span { first: MAX_SPREAD_MS * 3, last: MAX_SPREAD_MS * 3 });
         touched.add("b".to_owned(), 1, Span { first: MAX_SPREAD_MS * 2, last: MAX_SPREAD_MS * 2 });
         let chunks = touched.chunks();
-        assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [2_000, 2_000, 1_000, 1]);
-        assert_eq!(chunks[3][0].touched, Span { first: MAX_SPREAD_MS * 2, last: MAX_SPREAD_MS * 3 });
-        let mut many_sites = Touched::default();
-        for site in 0..MAX_SITES_IN_STATEMENT + 1 {
-            many_sites.add(site.to_string(), 1, Span { first: 0, last: 0 });
-        }
-        assert_eq!(many_sites.chunks().len(), 2);
+        assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [MAX_STAGED_VISITORS, 5_000, 1]);
+        assert_eq!(chunks[2][0].touched, Span { first: MAX_SPREAD_MS * 2, last: MAX_SPREAD_MS * 3 });
     }
 }

@@ -12,9 +12,11 @@ mod error;
 mod insert;
 mod migrate;
 mod rows;
+mod staged;
 mod statements;
 
 pub use connection::{Settings, Store, Version};
 pub use error::StoreError;
 pub use migrate::{MIGRATIONS, Migration};
 pub use rows::{CompanyDayRow, CompanyRow, DropRow, EventRow, VisitRow};
+pub(crate) use staged::Staged;

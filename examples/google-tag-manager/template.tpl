@@ -181,7 +181,6 @@ const options = { site: data.site };
 if (data.consentPurpose) options.consentPurpose = data.consentPurpose;
 if (data.consentRemember) options.consentRemember = true;
 if (data.endpoint) options.endpoint = data.endpoint;
-if (data.debug) options.debug = true;
 callInWindow('lfa', 'init', options);
 
 if (data.consentSource === 'gtm') {
@@ -194,7 +193,7 @@ if (data.consentSource === 'gtm') {
 // Attributes can't be set on an injected script; the site stands in the address too, so that the collector needs to
 // send the settings of this site alone.
 const separator = data.script.indexOf('?') < 0 ? '?' : '&';
-const address = data.script + separator + 'site=' + encodeUriComponent(data.site);
+const address = data.script + separator + 'site=' + encodeUriComponent(data.site) + (data.debug ? '&debug' : '');
 injectScript(address, data.gtmOnSuccess, () => {
   logToConsole('Firmsight: the tracker could not be loaded from ' + address);
   data.gtmOnFailure();
@@ -604,6 +603,10 @@ scenarios:
     assertApi('isConsentGranted').wasNotCalled();
     assertApi('addConsentListener').wasNotCalled();
     assertApi('gtmOnSuccess').wasCalled();
+- name: Debug mode is asked for in the address
+  code: |-
+    runCode({script: 'https://stats.example.com/lfa.js', site: 'shop', consentSource: 'tracker', debug: true});
+    assertThat(injected).isEqualTo('https://stats.example.com/lfa.js?site=shop&debug');
 - name: A query in the address is kept
   code: |-
     runCode({script: 'https://stats.example.com/lfa.js?v=2', site: 'shop', consentSource: 'tracker'});

@@ -7,7 +7,7 @@
 ((served) => {
   const page = window;
   const before = page.lfa || {};
-  if (before.q && before.q.here) return; // Included twice counts once.
+  if (before.q?.here) return; // Included twice counts once.
   const quietly = (action) => {
     try {
       return action();
@@ -17,25 +17,24 @@
   // Calls wait in the queue until the core has arrived; later calls go through the same `push`.
   const queue = before.q || [];
   queue.here = 1;
-  const lfa = (page.lfa = (...call) => {
+  (page.lfa = (...call) => {
     queue.push(call);
-  });
-  lfa.q = queue;
+  }).q = queue;
 
-  const current = document.currentScript;
-  const script =
-    current && current.src
-      ? current
-      : [...document.scripts].find((other) => other.src && (other.dataset.site || /[?&]site=|\/lfa\.js/.test(other.src)));
+  // The script that is running, where that is known; else one that looks like it.
+  const script = [document.currentScript, ...document.scripts].find(
+    (other, position) => other?.src && (!position || other.dataset.site || /[?&]site=|\/lfa\.js/.test(other.src)),
+  );
   if (!script) return;
-  // Attributes of the tag; what `lfa('init', …)` is given goes by the same names and comes on top.
-  const options = { ...script.dataset };
   const source = new URL(script.src);
+  // From the script's address, then attributes of the tag; what `lfa('init', …)` is given goes by the same names and comes
+  // on top.
+  const options = { ...Object.fromEntries(source.searchParams), ...script.dataset };
 
   const FIELD = "\x1f";
   const PART = "\x1e";
   const DAY = 864e5;
-  const clean = (value) => (value == null ? "" : String(value).replace(/[\0-\x1f\x7f-\x9f]/g, " "));
+  const clean = (value) => String(value ?? "").replace(/[\0-\x1f\x7f-\x9f]/g, " ");
 
   let core;
   let watching;
@@ -118,7 +117,7 @@
         .repeat(3)
         .replace(/[018]/g, (digit, at) => (digit ^ (random[at] & (15 >> (digit / 4)))).toString(16));
       const known = [happened, Date.now(), ids];
-      const taken = readings.map(() => "");
+      const taken = ["", "", "", ""];
       for (;;) {
         const [next, ...answers] = run([state, ...known, ...taken, ...given.map(clean)]);
         if (next) {
@@ -127,20 +126,17 @@
           return;
         }
         const which = answers[0];
-        const value = quietly(readings[which]);
-        taken[which] = "=" + (value == null ? "" : value);
+        taken[which] = "=" + (quietly(readings[which]) ?? "");
       }
     });
 
   const start = (given) => {
     Object.assign(options, given);
-    const site = options.site || source.searchParams.get("site");
-    if (!site) return;
-    const rules = served.sites?.[site] || {};
-    endpoint = endpoint || new URL(options.endpoint || served.endpoint || "/lfa", source).href;
+    const rules = served.sites?.[options.site] || {};
+    endpoint = new URL(options.endpoint || served.endpoint || "/lfa", source).href;
     tell(
       "start",
-      site,
+      options.site,
       rules.consent,
       options.consent,
       +!!navigator.globalPrivacyControl,
@@ -207,14 +203,15 @@
     addEventListener("pageshow", (event) => event.persisted && tell("restored"));
   };
 
-  const stem = source.origin + source.pathname.replace(/\.js$/, "") + ".%CORE%.";
+  const stem = source.href.replace(/(\.js)?([?#].*)?$/, ".%CORE%.");
   fetch(stem + "wasm")
     .then((response) => response.arrayBuffer())
     .then((bytes) => WebAssembly.instantiate(bytes))
     .then((wasm) => wasm.instance.exports)
     .catch(() => import(stem + "js"))
-    .then((exports) => {
-      core = exports;
+    .then(async (exports) => {
+      // In debug mode a part stands between this and the core, and explains.
+      core = ("debug" in options && (await part("debug", exports, options, served, managers))) || exports;
       if (document.prerendering) document.addEventListener("prerenderingchange", begin, { once: true });
       else begin();
     })

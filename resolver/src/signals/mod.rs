@@ -3,6 +3,5 @@
 
 pub(crate) mod asn;
 pub(crate) mod domain_map;
-pub(crate) mod exit_lists;
 pub(crate) mod ptr_name;
 pub(crate) mod range_lists;

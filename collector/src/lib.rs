@@ -7,6 +7,7 @@
 //! - [`sealing`]: AES-256-GCM under the master key
 //! - [`spool`]: the durable, sealed queue between "answered 2xx" and "stored"
 //! - [`ingest`]: the public side: beacons, pixel, tracker files, opt-out page
+//! - [`data_files`]: data files from their publishers
 //! - [`store`]: ClickHouse: connection, migrations, rows
 //! - [`control`]: sites, keys and day keys: the one writer of control data
 //! - [`pipeline`]: spool to rows to visits to company days
@@ -24,6 +25,7 @@ pub mod time;
 pub mod sealing;
 pub mod spool;
 
+pub mod data_files;
 pub mod ingest;
 
 pub mod control;

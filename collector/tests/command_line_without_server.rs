@@ -121,5 +121,5 @@ fn geoip_status_shows_files_licences_and_what_must_be_shown() {
     for part in ["ipinfo_lite.mmdb", "CC-BY-SA-4.0", "https://ipinfo.io", "https://db-ip.com"] {
         assert!(status.contains(part), "{part} in {status}");
     }
-    assert!(firmsight.fails(&["geoip", "update"]).contains("cargo xtask data"));
+    assert!(firmsight.fails(&["geoip", "update"]).contains("[geoip].sources"));
 }

@@ -6,6 +6,7 @@ use crate::{
     rules::{Rules, operator_sizes::Footprint},
     signals::{
         domain_map::DomainMap,
+        exit_lists,
         range_lists::{MAGIC, RangeTable},
     },
 };
@@ -64,18 +65,45 @@ impl Databases {
         }
     }
 
-    /// Opens data files of any known form: mmdb databases, the domain map, range lists, crawler ranges. What a file is
+    /// Opens data files of any known form: mmdb databases, the domain map, range lists, crawler ranges, iCloud Private
+    /// Relay's and Tor's exits. What a file is
     /// follows from its content. Where two files know the same fact, the one named first counts.
     ///
     /// # Errors
     /// One sentence for a file that is missing, unreadable, cut short or of no known form.
     pub fn open(files: &[PathBuf]) -> Result<Self, ResolverError> {
+        Self::open_from(files, None)
+    }
+
+    /// As [`Self::open`], for a process that must live whatever becomes of the files: databases are mapped from private
+    /// copies without a name in `folder`, which end with what is returned, and every part of their trees is checked.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and where a copy can't be made.
+    pub fn open_copies(files: &[PathBuf], folder: &Path) -> Result<Self, ResolverError> {
+        let databases = Self::open_from(files, Some(folder))?;
+        databases.check()?;
+        Ok(databases)
+    }
+
+    fn open_from(files: &[PathBuf], copies: Option<&Path>) -> Result<Self, ResolverError> {
         let rules = Rules::compile()?;
         let mut databases = Self::none();
         for path in files {
-            databases.add(path, &rules)?;
+            databases.add(path, copies, &rules)?;
         }
         Ok(databases)
+    }
+
+    /// Walks the network databases for what each operator announces, which the first verdict on an operator that no map
+    /// knows would otherwise wait for: a fraction of a second.
+    pub fn prepare(&self) {
+        self.footprint(0);
+    }
+
+    /// Whether the databases' trees lead nowhere but to records.
+    pub(crate) fn check(&self) -> Result<(), ResolverError> {
+        self.mmdb.iter().try_for_each(Mmdb::check)
     }
 
     /// Opens the default set of data files in a folder.
@@ -94,7 +122,7 @@ impl Databases {
         Self::open_folder(&geoip_data::data_folder().ok_or(ResolverError::NoFolder)?)
     }
 
-    pub(crate) fn add(&mut self, path: &Path, rules: &Rules) -> Result<(), ResolverError> {
+    pub(crate) fn add(&mut self, path: &Path, copies: Option<&Path>, rules: &Rules) -> Result<(), ResolverError> {
         let damaged = |reason: String| ResolverError::Damaged { path: path.to_owned(), reason };
         let start = read_start(path)?;
         if start.is_empty() {
@@ -119,8 +147,13 @@ impl Databases {
             let table = RangeTable::from_crawler_ranges(&read_list(path)?).map_err(damaged)?;
             self.lists.push(status(DatabaseKind::CrawlerRanges, table.built_at, table.len()));
             self.ranges.push(table);
+        } else if exit_lists::is_private_relay(&start) || exit_lists::is_tor_exits(&start) {
+            let read = if exit_lists::is_tor_exits(&start) { exit_lists::tor_exits } else { exit_lists::private_relay };
+            let table = read(&read_list(path)?).map_err(damaged)?;
+            self.lists.push(status(DatabaseKind::RangeList, table.built_at, table.len()));
+            self.ranges.push(table);
         } else {
-            self.mmdb.push(Mmdb::open(path)?);
+            self.mmdb.push(Mmdb::open(path, copies)?);
         }
         Ok(())
     }
@@ -198,7 +231,7 @@ fn read_error(path: &Path) -> impl FnOnce(std::io::Error) -> ResolverError {
 fn read_start(path: &Path) -> Result<Vec<u8>, ResolverError> {
     let mut start = Vec::with_capacity(64);
     let file = fs::File::open(path).map_err(read_error(path))?;
-    file.take(64).read_to_end(&mut start).map_err(read_error(path))?;
+    file.take(256).read_to_end(&mut start).map_err(read_error(path))?;
     Ok(start)
 }
 

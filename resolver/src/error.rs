@@ -21,6 +21,16 @@ pub enum ResolverError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// A private copy of a data file could not be made.
+    #[error("{path}: a private copy can't be made in {folder}: {source}")]
+    Copy {
+        /// The file.
+        path: PathBuf,
+        /// Where the copy should be.
+        folder: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// A data file is of none of the known forms, or cut short.
     #[error("{path}: {reason}")]
     Damaged {

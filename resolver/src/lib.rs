@@ -46,26 +46,41 @@
 //! ([`std::sync::Arc`]) and remembered, within bounds, as long as their data ([`Settings::verdict_cache_bytes`]).
 //!
 //! Addresses and names stay in memory: nothing here writes to disk, and statements in evidence never hold either.
+//!
+//! # Without DNS
+//!
+//! The feature `dns`, on by default, is the part with sockets: [`Resolver::resolve`] and what it needs of tokio. Without it
+//! (`default-features = false`) the rest is as it is, and a name is judged where the caller brings it.
 #![deny(unsafe_code)]
+#![warn(missing_debug_implementations)]
+
+/// The examples of the README are run like those of this page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod databases;
 mod decision;
+#[cfg(feature = "dns")]
 mod dns;
 mod error;
 mod evidence;
 #[doc(hidden)]
 pub mod fuzzing;
+mod mapped_file;
 mod mmdb;
 mod names;
 mod output;
 mod profiles;
 mod resolver;
 mod rules;
+mod search_tree;
 mod signals;
 mod verdict;
 mod verdict_cache;
 
 pub use databases::{DatabaseStatus, Databases};
+#[cfg(feature = "dns")]
 pub use dns::DnsStatistics;
 pub use error::ResolverError;
 pub use evidence::{Evidence, EvidenceList, Source, Statement};

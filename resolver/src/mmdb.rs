@@ -6,11 +6,14 @@
 //! for IPv6. So a file is opened, a few of its records are looked at, and it is remembered what it can say; a look-up then
 //! decodes only those fields, borrowed from the mapped file. The first file that knows a fact wins, in the order given.
 
-use crate::{ResolverError, rules::operator_sizes::Footprint, verdict::Location};
-use maxminddb::{LookupResult, MaxMindDbError, Mmap, Reader, WithinOptions};
+use crate::{
+    ResolverError, mapped_file::MappedFile, rules::operator_sizes::Footprint, search_tree::SearchTree,
+    verdict::Location,
+};
+use maxminddb::{LookupResult, MaxMindDbError, Reader, WithinOptions};
 use serde::{Deserialize, Deserializer, de};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     fmt,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -93,7 +96,7 @@ pub(crate) struct Facts<'a> {
 /// A record of a city or country database: where it is, to be read when needed.
 pub(crate) struct Place<'a> {
     mmdb: &'a Mmdb,
-    found: LookupResult<'a, Mmap>,
+    found: LookupResult<'a, MappedFile>,
     offset: usize,
 }
 
@@ -120,17 +123,17 @@ pub(crate) struct Mmdb {
     pub(crate) path: PathBuf,
     pub(crate) kind: DatabaseKind,
     nested: bool,
-    reader: Reader<Mmap>,
+    file: MappedFile,
+    reader: Reader<MappedFile>,
 }
 
 impl Mmdb {
     /// Maps a file and learns what it holds.
-    #[allow(unsafe_code)]
-    pub(crate) fn open(path: &Path) -> Result<Self, ResolverError> {
-        // SAFETY: the file must not be changed in place while it is mapped. Data files are replaced by renaming a new
-        // file over them, which leaves the mapped one as it was; the set-up and `geoip update` do it so.
-        let opened = unsafe { Reader::open_mmap(path) };
-        let reader = opened.map_err(|error| ResolverError::Damaged {
+    ///
+    /// With `copies` it is a private copy in that folder that is mapped.
+    pub(crate) fn open(path: &Path, copies: Option<&Path>) -> Result<Self, ResolverError> {
+        let file = MappedFile::open(path, copies)?;
+        let reader = Reader::from_source(file.clone()).map_err(|error| ResolverError::Damaged {
             path: path.to_owned(),
             reason: format!("not an mmdb file, or cut short ({error}); fetch it again"),
         })?;
@@ -145,7 +148,20 @@ impl Mmdb {
                 fields: sample.describe(),
             });
         };
-        Ok(Self { path: path.to_owned(), kind, nested, reader })
+        Ok(Self { path: path.to_owned(), kind, nested, file, reader })
+    }
+
+    fn tree(&self) -> Option<SearchTree<'_>> {
+        SearchTree::new(&self.file, self.reader.metadata())
+    }
+
+    /// Whether every branch of the tree leads to a record or nowhere.
+    pub(crate) fn check(&self) -> Result<(), ResolverError> {
+        let damaged = |reason: &str| ResolverError::Damaged {
+            path: self.path.clone(),
+            reason: format!("an mmdb file with a damaged tree ({reason}); fetch it again"),
+        };
+        self.tree().ok_or("it is cut short").and_then(|tree| tree.check(&self.file)).map_err(damaged)
     }
 
     /// Seconds since 1970 when the file was built.
@@ -181,7 +197,7 @@ impl Mmdb {
     }
 
     /// Country, region and city; empty where unknown. A damaged record counts as no record.
-    fn read_place<'a>(&'a self, found: &LookupResult<'a, Mmap>) -> (&'a str, &'a str, &'a str) {
+    fn read_place<'a>(&'a self, found: &LookupResult<'a, MappedFile>) -> (&'a str, &'a str, &'a str) {
         if self.nested {
             let Ok(Some(record)) = found.decode::<NestedPlace<'_>>() else { return ("", "", "") };
             (
@@ -206,50 +222,46 @@ impl Mmdb {
         }
     }
 
-    fn find(&self, ip: IpAddr) -> Option<LookupResult<'_, Mmap>> {
+    fn find(&self, ip: IpAddr) -> Option<LookupResult<'_, MappedFile>> {
         let is_foreign = ip.is_ipv6() && self.reader.metadata().ip_version == 4;
         if is_foreign { None } else { self.reader.lookup(ip).ok() }
     }
 
-    /// Adds what every AS number of this file announces. Walks the whole file: a second, not a millisecond.
+    /// Adds what every AS number of this file announces. Walks the whole file: a fraction of a second for millions of networks.
     pub(crate) fn footprints(&self, into: &mut HashMap<u32, Footprint>) {
         if self.kind != DatabaseKind::Asn {
             return;
         }
-        let Ok(networks) = networks(&self.reader) else { return };
         // Few records are shared by many networks, so each is decoded once.
         let mut records: HashMap<usize, Option<(u32, &str)>> = HashMap::new();
-        for found in networks.flatten() {
-            let Some(offset) = found.offset() else { continue };
-            let record = records.entry(offset).or_insert_with(|| {
-                let record = found.decode::<AsnRecord<'_>>().ok().flatten()?;
+        let Some(tree) = self.tree() else { return };
+        tree.walk(|leaf| {
+            let record = records.entry(leaf.record).or_insert_with(|| {
+                let record = self.reader.lookup(leaf.address).ok()?.decode::<AsnRecord<'_>>().ok().flatten()?;
                 Some((record.asn?.0, record.country_code.unwrap_or_default()))
             });
-            if let Some((number, country)) = *record
-                && let Ok(network) = found.network()
-            {
-                into.entry(number).or_default().add(network.ip(), network.prefix(), country);
+            if let Some((number, country)) = *record {
+                into.entry(number).or_default().add(leaf.address, leaf.prefix_length, country);
             }
-        }
+        });
     }
 
-    /// Every AS number of this file with name and domain. Walks the whole file: seconds, not milliseconds.
+    /// Every AS number of this file with name and domain. Walks the whole file.
     pub(crate) fn autonomous_systems(&self, into: &mut HashMap<u32, (String, String)>) {
         if self.kind != DatabaseKind::Asn {
             return;
         }
-        let Ok(networks) = networks(&self.reader) else { return };
-        let mut seen = std::collections::HashSet::new();
-        for found in networks.flatten() {
-            if !found.offset().is_some_and(|offset| seen.insert(offset)) {
-                continue;
-            }
-            if let Ok(Some(record)) = found.decode::<AsnRecord<'_>>()
+        let mut seen = HashSet::new();
+        let Some(tree) = self.tree() else { return };
+        tree.walk(|leaf| {
+            if seen.insert(leaf.record)
+                && let Ok(found) = self.reader.lookup(leaf.address)
+                && let Ok(Some(record)) = found.decode::<AsnRecord<'_>>()
                 && let Some(AsNumber(number)) = record.asn
             {
                 into.entry(number).or_insert_with(|| (record.name().to_owned(), record.domain().to_owned()));
             }
-        }
+        });
     }
 }
 
@@ -260,8 +272,8 @@ impl Mmdb {
 /// skips leaves without data and aliases of IPv4 inside its loop, where nothing could count them; so they are asked for
 /// and left out here.
 fn networks(
-    reader: &Reader<Mmap>,
-) -> Result<impl Iterator<Item = Result<LookupResult<'_, Mmap>, MaxMindDbError>>, MaxMindDbError> {
+    reader: &Reader<MappedFile>,
+) -> Result<impl Iterator<Item = Result<LookupResult<'_, MappedFile>, MaxMindDbError>>, MaxMindDbError> {
     let options = WithinOptions::default().include_networks_without_data().include_aliased_networks();
     let leaves = u64::from(reader.metadata().node_count) + 1;
     let all = reader.networks(options)?.take(usize::try_from(4 * leaves).unwrap_or(usize::MAX));
@@ -269,7 +281,7 @@ fn networks(
 }
 
 /// Whether a network repeats IPv4: mapped addresses, Teredo (RFC 4380), 6to4 (RFC 3056).
-fn is_alias(found: &LookupResult<'_, Mmap>) -> bool {
+fn is_alias(found: &LookupResult<'_, MappedFile>) -> bool {
     found.network().is_ok_and(|network| match network.ip() {
         IpAddr::V4(_) => false,
         IpAddr::V6(ip) => {
@@ -285,7 +297,7 @@ struct Sample {
 }
 
 impl Sample {
-    fn take(reader: &Reader<Mmap>) -> Result<Self, MaxMindDbError> {
+    fn take(reader: &Reader<MappedFile>) -> Result<Self, MaxMindDbError> {
         let mut paths = BTreeSet::new();
         for found in networks(reader)?.take(SAMPLE) {
             // Values that JSON can't hold (128-bit numbers) leave a record out of the sample.

@@ -1,10 +1,8 @@
 //! The resolver: asks every signal, then decides.
 
 use crate::{
-    DatabaseStatus, Databases, DnsStatistics, Evidence, Location, NameAnswer, NetworkKind, ResolverError, Source,
-    Statement, Verdict,
+    DatabaseStatus, Databases, Evidence, Location, NameAnswer, NetworkKind, ResolverError, Source, Statement, Verdict,
     decision::{Case, Scores},
-    dns::ReverseDns,
     mmdb::Facts,
     names,
     rules::Rules,
@@ -14,27 +12,31 @@ use crate::{
     },
     verdict_cache::{NameState, VerdictCache},
 };
+#[cfg(feature = "dns")]
+use crate::{DnsStatistics, dns::ReverseDns};
 use arc_swap::ArcSwap;
 use quick_cache::sync::Cache;
 use std::{
+    fmt,
     net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// How many places are remembered, some 200 bytes each.
 const MAX_PLACES: usize = 65_536;
 /// How long a verdict with an answer of DNS is given again before DNS's own cache is asked: its shortest time.
+#[cfg(feature = "dns")]
 const NAMED_VERDICT: Duration = Duration::from_secs(5 * 60);
 
 /// How a resolver works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Ask reverse DNS at all.
+    /// Ask reverse DNS at all; without the crate's feature `dns` nobody is asked.
     pub dns: bool,
     /// Name servers to ask; empty means the system's.
     pub nameservers: Vec<SocketAddr>,
@@ -78,7 +80,14 @@ struct Inner {
     data: ArcSwap<Data>,
     /// How often the data was replaced.
     generation: AtomicU64,
+    #[cfg(feature = "dns")]
     dns: Option<Arc<ReverseDns>>,
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").field("settings", &self.inner.settings).finish_non_exhaustive()
+    }
 }
 
 /// Data files and rules, with all that was made from them: what replaces one replaces the other.
@@ -107,13 +116,21 @@ impl Resolver {
     /// # Errors
     /// When a rule file is malformed or the DNS client can't start.
     pub fn new(databases: Databases, settings: Settings) -> Result<Self, ResolverError> {
+        #[cfg(feature = "dns")]
         let dns = if settings.dns { Some(Arc::new(ReverseDns::new(&settings)?)) } else { None };
         let data = Arc::new(Data::new(databases, &settings)?);
         let walked = Arc::clone(&data);
         // Without the thread the first address that needs a footprint walks the databases itself.
-        drop(thread::Builder::new().name("footprints".to_owned()).spawn(move || walked.databases.footprint(0)));
+        drop(thread::Builder::new().name("footprints".to_owned()).spawn(move || walked.databases.prepare()));
         let generation = AtomicU64::new(0);
-        Ok(Self { inner: Arc::new(Inner { settings, data: ArcSwap::new(data), generation, dns }) })
+        let inner = Inner {
+            settings,
+            data: ArcSwap::new(data),
+            generation,
+            #[cfg(feature = "dns")]
+            dns,
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Puts other data files in the place of those behind this resolver and all its clones, and lets go of every verdict
@@ -124,7 +141,7 @@ impl Resolver {
     /// When a rule file is malformed; then the former data stays.
     pub fn replace(&self, databases: Databases) -> Result<(), ResolverError> {
         let data = Data::new(databases, &self.inner.settings)?;
-        data.databases.footprint(0);
+        data.databases.prepare();
         self.inner.data.store(Arc::new(data));
         self.inner.generation.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -139,6 +156,7 @@ impl Resolver {
 
     /// What reverse DNS did so far; `None` when it is off.
     #[must_use]
+    #[cfg(feature = "dns")]
     pub fn dns_statistics(&self) -> Option<DnsStatistics> {
         self.inner.dns.as_ref().map(|dns| dns.statistics())
     }
@@ -178,11 +196,12 @@ impl Resolver {
     /// What can be said of an address, reverse DNS included. Never fails: what DNS does not say in time is marked
     /// [`NameAnswer::Failed`], what it was not asked because it is down [`NameAnswer::Skipped`], and the rest decides.
     /// Must run on a tokio runtime with time and I/O.
+    #[cfg(feature = "dns")]
     pub async fn resolve(&self, ip: IpAddr) -> Arc<Verdict> {
         let ip = ip.to_canonical();
         let Some(dns) = &self.inner.dns else { return self.local(ip) };
         let data = self.inner.data.load_full();
-        if let Some(known) = data.verdicts.get(ip, NameState::Answered, Some(Instant::now())) {
+        if let Some(known) = data.verdicts.get(ip, NameState::Answered, Some(std::time::Instant::now())) {
             return known;
         }
         if data.door(ip).is_final {
@@ -193,7 +212,7 @@ impl Resolver {
         let verdict = Arc::new(data.judge(Some(ip), answer));
         // A failure is remembered, for a shorter time, where the next question would be asked.
         if is_answer {
-            data.verdicts.put(ip, NameState::Answered, &verdict, Some(Instant::now() + NAMED_VERDICT));
+            data.verdicts.put(ip, NameState::Answered, &verdict, Some(std::time::Instant::now() + NAMED_VERDICT));
         }
         verdict
     }

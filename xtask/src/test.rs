@@ -28,6 +28,12 @@ const STEPS: &[Step] = &[
         name: "lints",
         run: || cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]),
     },
+    Step {
+        name: "the resolver without DNS",
+        run: || {
+            cargo(&["clippy", "--package", "firmsight-resolver", "--no-default-features", "--locked", "--", "--deny", "warnings"])
+        },
+    },
     Step { name: "documentation", run: documentation },
     Step { name: "unit, property, golden and integration tests", run: || cargo(&["test", "--workspace", "--locked"]) },
     Step { name: "browser tests against a recording collector", run: browser::with_recorder },

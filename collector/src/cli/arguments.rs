@@ -234,9 +234,9 @@ pub(super) struct Migrate {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Geoip {
-    /// Which files are used, their dates and licences
-    Status,
-    /// Fetch newer files
+    /// Which files are used, their dates, age and licences
+    Status(List),
+    /// Fetch newer files from the sources in [geoip] of the configuration; a running server takes them by itself
     Update,
 }
 

@@ -127,11 +127,8 @@ async fn dispatch(config: Config, command: arguments::Command) -> Result<(), Cli
             serve::check(&config)?;
             print("the configuration is in order\n")
         }
-        Typed::Geoip(arguments::Geoip::Status) => print(&geoip::status(&config)?),
-        Typed::Geoip(arguments::Geoip::Update) => Err(CliError::Unavailable(
-            "fetching newer data files is not available yet: `cargo xtask data` fetches the pinned ones, \
-             and [resolver].databases takes any newer file you put in place",
-        )),
+        Typed::Geoip(arguments::Geoip::Status(arguments::List { json })) => geoip::status(&config, json),
+        Typed::Geoip(arguments::Geoip::Update) => geoip::update(&config).await,
         Typed::Migrate(arguments) => {
             if arguments.cluster.is_some_and(|name| !name.is_empty()) {
                 return Err(SetupError::Cluster.into());

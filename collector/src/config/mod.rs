@@ -9,10 +9,11 @@ mod values;
 
 pub use load::{ConfigError, Origin, load};
 pub use values::{
-    AccessNetworks, Bytes, DataFile, DatabaseName, HeaderName, ListenUrl, LogLevel, NameServer, NetworkKindSet, Span,
-    SpoolSync, StoreUrl, TrustedProxy, UrlPath, ValueError, data_folders,
+    AccessNetworks, Bytes, DataFile, DatabaseName, HeaderName, ListenUrl, LogLevel, NameServer, NetworkKindSet, Secret,
+    Span, SpoolSync, StoreUrl, TrustedProxy, UrlPath, ValueError, data_folders,
 };
 
+use crate::data_files::{BaseUrls, Source};
 use serde::{Deserialize, Serialize};
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -42,6 +43,8 @@ pub struct Config {
     pub clickhouse: ClickHouse,
     /// How an address becomes a verdict.
     pub resolver: Resolver,
+    /// Where newer data files come from.
+    pub geoip: Geoip,
     /// How events become visits.
     pub visits: Visits,
     /// The durable queue.
@@ -63,6 +66,7 @@ impl Default for Config {
             tracker: Tracker::default(),
             clickhouse: ClickHouse::default(),
             resolver: Resolver::default(),
+            geoip: Geoip::default(),
             visits: Visits::default(),
             spool: Spool::default(),
             secrets: Secrets::default(),
@@ -93,6 +97,12 @@ impl Config {
     #[must_use]
     pub fn clickhouse_folder(&self) -> PathBuf {
         self.data_dir.join("clickhouse")
+    }
+
+    /// Data files that `geoip update` fetched.
+    #[must_use]
+    pub fn geoip_folder(&self) -> PathBuf {
+        self.data_dir.join("geoip")
     }
 
     /// The copy of the control data that serves while ClickHouse is away.
@@ -251,6 +261,52 @@ impl Default for Resolver {
             keep: NetworkKindSet::companies(),
         }
     }
+}
+
+/// `[geoip]`: what `firmsight geoip update` fetches, and when data counts as old.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Geoip {
+    /// Files to fetch; what was fetched is used in place of the default set's.
+    pub sources: Vec<Source>,
+    /// Whether the server fetches by itself.
+    pub update: UpdateInterval,
+    /// IPinfo's token.
+    pub ipinfo_token: Secret,
+    /// MaxMind's account id.
+    pub maxmind_account_id: Secret,
+    /// MaxMind's licence key.
+    pub maxmind_license_key: Secret,
+    /// Older data is warned of.
+    pub max_age: Span,
+    /// Where publishers' servers are.
+    pub urls: BaseUrls,
+}
+
+impl Default for Geoip {
+    fn default() -> Self {
+        Self {
+            sources: Vec::new(),
+            update: UpdateInterval::Off,
+            ipinfo_token: Secret::default(),
+            maxmind_account_id: Secret::default(),
+            maxmind_license_key: Secret::default(),
+            max_age: Span::days(180),
+            urls: BaseUrls::default(),
+        }
+    }
+}
+
+/// How often the server fetches newer data files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UpdateInterval {
+    /// Never.
+    Off,
+    /// Once a day.
+    Daily,
+    /// Once a week.
+    Weekly,
 }
 
 /// `[visits]`.

@@ -449,6 +449,25 @@ impl fmt::Display for NameServer {
 
 written_as_text!(NameServer);
 
+/// A password, token or key: never shown, not even to somebody who debugs.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "not set" } else { "set" })
+    }
+}
+
 /// A data file: a bare name is looked for beside the binary, then in the user's cache; a path with a
 /// folder is taken as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -468,6 +487,12 @@ impl DataFile {
         if !self.is_bare() && self.0.is_relative() {
             self.0 = base.join(&self.0);
         }
+    }
+
+    /// Whether this is the file with that bare name.
+    #[must_use]
+    pub fn is_named(&self, name: &str) -> bool {
+        self.0.as_os_str() == name
     }
 
     /// Every place the file may be, best first.

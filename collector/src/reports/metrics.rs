@@ -72,6 +72,12 @@ metrics! {
         "Addresses whose name is remembered, in memory only.",
     DnsServersDown = Gauge "firmsight_dns_servers_down"
         "Name servers that are left alone because they do not answer.",
+    DataFilesReplaced = Counter "firmsight_data_files_replaced_total"
+        "How often new data files came into use since the start.",
+    DataFilesRefused = Gauge "firmsight_data_files_refused"
+        "1 while a new data file is refused and the former ones stay in use, else 0; the log says why.",
+    DataFileAge = Gauge "firmsight_data_file_age_seconds"
+        "Age of a data file's content, by file.",
 }
 
 /// One value of a metric.

@@ -3,6 +3,7 @@
 use super::{
     ServeError,
     control_socket::{self, ControlSocket},
+    data_files::{DataFiles, update_regularly},
     engine::Engine,
     lock::{Attempt, DataDirectoryLock},
     setup,
@@ -58,6 +59,7 @@ pub struct Collector {
     keeper: JoinHandle<()>,
     failure: watch::Receiver<Option<Arc<ServeError>>>,
     engine: Arc<Engine>,
+    data_files: Arc<DataFiles>,
     _lock: DataDirectoryLock,
 }
 
@@ -100,7 +102,8 @@ impl Collector {
 
     pub(super) async fn open_locked(config: Config, lock: DataDirectoryLock) -> Result<Self, ServeError> {
         let settings = setup::ingest(&config)?;
-        let resolver = setup::resolver(&config, true)?;
+        let resolver = setup::serving_resolver(&config)?;
+        let data_files = Arc::new(DataFiles::new(&config, resolver.clone()));
         let keeper = StoreKeeper::new(&config)?;
         let master_key = MasterKey::load_or_create(&config.key_file())?;
         let counters = Arc::new(Counters::default());
@@ -145,6 +148,7 @@ impl Collector {
                 }),
                 Arc::new(PublicWatcher { service: public.clone() }),
                 Arc::new(ResolverWatcher(resolver)),
+                Arc::clone(&data_files) as Arc<dyn reports::MetricsSource>,
             ],
             readiness: vec![spool_watcher],
             settings: reports::Settings {
@@ -164,6 +168,8 @@ impl Collector {
         let work = vec![
             tokio::spawn(socket.serve(Arc::clone(&engine), stop_work.clone().cancelled_owned())),
             tokio::spawn(refresh_control(control.clone(), keeper.watch(), store_answers, stop_work.clone())),
+            tokio::spawn(Arc::clone(&data_files).watch(stop_work.clone())),
+            tokio::spawn(update_regularly(config.clone(), stop_work.clone())),
         ];
         let pipeline = tokio::spawn(run_pipeline(pipeline, spool.clone(), keeper.watch(), stop_work.clone()));
         let (report_failure, failure) = watch::channel(None);
@@ -192,6 +198,7 @@ impl Collector {
             keeper,
             failure,
             engine,
+            data_files,
             _lock: lock,
         })
     }
@@ -231,6 +238,12 @@ impl Collector {
         }
         // The store's keeper ended in order: nothing will fail any more.
         std::future::pending().await
+    }
+
+    /// Looks at the data files now, and takes those that changed and are sound; on SIGHUP the `serve` command does so.
+    /// By itself that happens every few seconds.
+    pub async fn reload_data_files(&self) {
+        Arc::clone(&self.data_files).look_aside(true).await;
     }
 
     /// Carries a command out as the terminal would.

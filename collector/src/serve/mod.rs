@@ -16,6 +16,7 @@ mod batches;
 mod collector;
 pub mod command;
 pub(crate) mod control_socket;
+pub(crate) mod data_files;
 pub(crate) mod engine;
 mod listeners;
 pub(crate) mod lock;
@@ -42,7 +43,7 @@ use std::{
 };
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -202,17 +203,18 @@ pub fn check(config: &Config) -> Result<(), ServeError> {
 /// When it can't start, or when something failed that no retry can heal.
 pub async fn run(config: Config, listeners: Listeners, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
     let lock = collector::take_lock(&config).await?;
-    run_locked(config, lock, listeners, shutdown).await
+    run_locked(config, lock, listeners, None, shutdown).await
 }
 
 /// The `serve` command: binds the configured listeners, says where they are, and stops on SIGTERM or
-/// SIGINT.
+/// SIGINT; SIGHUP makes it look at its data files.
 ///
 /// # Errors
 /// As [`run`].
 pub async fn run_until_signal(config: Config) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signal)?;
+    let hangup = signal(SignalKind::hangup()).map_err(ServeError::Signal)?;
     let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -227,13 +229,14 @@ pub async fn run_until_signal(config: Config) -> Result<(), ServeError> {
         () = &mut stop => return Ok(()),
     };
     let listeners = Listeners::bind(&config).await?;
-    run_locked(config, lock, listeners, stop).await
+    run_locked(config, lock, listeners, Some(hangup), stop).await
 }
 
 async fn run_locked(
     config: Config,
     lock: DataDirectoryLock,
     listeners: Listeners,
+    hangup: Option<Signal>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let greeting = greeting(&config, &listeners);
@@ -260,6 +263,7 @@ async fn run_locked(
     let failure = tokio::select! {
         () = shutdown => None,
         error = collector.failed() => Some(error),
+        () = reload_on(hangup, &collector) => None,
     };
     stop.cancel();
     for listener in [public, admin] {
@@ -269,6 +273,16 @@ async fn run_locked(
     }
     collector.shutdown().await?;
     failure.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
+/// Looks at the data files on every SIGHUP; never ends.
+async fn reload_on(hangup: Option<Signal>, collector: &Collector) {
+    if let Some(mut hangup) = hangup {
+        while hangup.recv().await.is_some() {
+            collector.reload_data_files().await;
+        }
+    }
+    std::future::pending().await
 }
 
 /// Two lines: where visitors and owner go, and what to do next.

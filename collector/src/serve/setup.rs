@@ -2,6 +2,7 @@
 
 use crate::{
     config::{Config, DataFile, TrustedProxy, data_folders},
+    data_files::{Credentials, UpdateError, Updater},
     ingest,
     pipeline::{self, visits::VisitTimeout},
 };
@@ -68,9 +69,21 @@ pub enum SetupError {
     },
 }
 
-/// Opens the data files and makes a resolver of them.
+/// Opens the data files and makes a resolver of them, for a command that ends by itself.
 pub(crate) fn resolver(config: &Config, with_dns: bool) -> Result<Resolver, SetupError> {
-    let settings = firmsight_resolver::Settings {
+    Ok(Resolver::new(databases(config)?, resolver_settings(config, with_dns))?)
+}
+
+/// The same for a server: whatever becomes of the files, it goes on.
+pub(super) fn serving_resolver(config: &Config) -> Result<Resolver, SetupError> {
+    let databases = private_databases(config)?;
+    // No verdict waits for it later.
+    databases.prepare();
+    Ok(Resolver::new(databases, resolver_settings(config, true))?)
+}
+
+fn resolver_settings(config: &Config, with_dns: bool) -> firmsight_resolver::Settings {
+    firmsight_resolver::Settings {
         dns: config.resolver.dns && with_dns,
         nameservers: config.resolver.nameservers.iter().map(|server| server.get()).collect(),
         ptr_timeout: config.resolver.ptr_timeout.get(),
@@ -78,19 +91,48 @@ pub(crate) fn resolver(config: &Config, with_dns: bool) -> Result<Resolver, Setu
         dns_queries_per_second: config.resolver.dns_queries_per_second,
         cache_entries: config.resolver.cache_entries.max(1),
         ..firmsight_resolver::Settings::default()
-    };
-    Ok(Resolver::new(databases(config)?, settings)?)
+    }
 }
 
 /// Opens the configured data files.
 pub(crate) fn databases(config: &Config) -> Result<Databases, SetupError> {
+    Ok(Databases::open(&database_files(config)?)?)
+}
+
+/// Checks private copies of the configured data files as a whole and opens them.
+pub(super) fn private_databases(config: &Config) -> Result<Databases, SetupError> {
+    Ok(Databases::open_copies(&database_files(config)?, &config.geoip_folder())?)
+}
+
+/// Where the data files are: those that were fetched from configured sources, then the others.
+pub(crate) fn database_files(config: &Config) -> Result<Vec<PathBuf>, SetupError> {
+    let folder = config.geoip_folder();
+    let sources = config.geoip.sources.iter();
+    let fetched: Vec<_> = sources.filter(|source| folder.join(source.file_name()).is_file()).collect();
+    let is_replaced = |file: &&DataFile| {
+        fetched.iter().any(|source| source.replaces().iter().any(|replaced| file.is_named(replaced)))
+    };
     let find = |file: &DataFile, key| {
         file.find().ok_or_else(|| SetupError::DataFile { name: file.to_string(), places: joined(&file.places()), key })
     };
-    let databases = config.resolver.databases.iter().map(|file| find(file, "[resolver].databases"));
-    let lists = config.resolver.lists.iter().map(|file| find(file, "[resolver].lists"));
-    let files = databases.chain(lists).collect::<Result<Vec<_>, _>>()?;
-    Ok(Databases::open(&files)?)
+    let others = |files: &[DataFile], key| -> Result<Vec<PathBuf>, SetupError> {
+        files.iter().filter(|file| !is_replaced(file)).map(|file| find(file, key)).collect()
+    };
+    let mut files: Vec<PathBuf> = fetched.iter().map(|source| folder.join(source.file_name())).collect();
+    files.extend(others(&config.resolver.databases, "[resolver].databases")?);
+    files.extend(others(&config.resolver.lists, "[resolver].lists")?);
+    Ok(files)
+}
+
+/// What fetches newer data files.
+pub(crate) fn updater(config: &Config) -> Result<Updater, UpdateError> {
+    let geoip = &config.geoip;
+    let credentials = Credentials {
+        ipinfo_token: geoip.ipinfo_token.reveal().to_owned(),
+        maxmind_account_id: geoip.maxmind_account_id.reveal().to_owned(),
+        maxmind_license_key: geoip.maxmind_license_key.reveal().to_owned(),
+    };
+    Updater::new(config.geoip_folder(), geoip.urls.clone(), credentials)
 }
 
 /// What the public side wants to know.

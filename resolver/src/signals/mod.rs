@@ -3,5 +3,6 @@
 
 pub(crate) mod asn;
 pub(crate) mod domain_map;
+pub(crate) mod exit_lists;
 pub(crate) mod ptr_name;
 pub(crate) mod range_lists;

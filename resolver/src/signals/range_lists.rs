@@ -88,14 +88,25 @@ impl RangeTable {
         for source in file.sources.into_values() {
             let label = u16::try_from(table.labels.len()).map_err(|_| "more than 65,536 crawlers")?;
             table.labels.push((CRAWLER, format!("in a range that {} publishes for its robot", source.label).into()));
-            for network in source.ipv4.into_iter().chain(source.ipv6) {
-                match network {
-                    IpNet::V4(network) => table.v4.push((network.network().into(), network.broadcast().into(), label)),
-                    IpNet::V6(network) => table.v6.push((network.network().into(), network.broadcast().into(), label)),
-                }
-            }
+            table.add(label, source.ipv4.into_iter().chain(source.ipv6));
         }
         table.finish().map_err(str::to_owned)
+    }
+
+    /// A table of networks that all mean the same.
+    pub(super) fn of(meaning: RangeMeaning, statement: &str, networks: Vec<IpNet>) -> Result<Self, String> {
+        let mut table = Self { labels: vec![(meaning, statement.into())], ..Self::default() };
+        table.add(0, networks);
+        table.finish().map_err(str::to_owned)
+    }
+
+    fn add(&mut self, label: u16, networks: impl IntoIterator<Item = IpNet>) {
+        for network in networks {
+            match network {
+                IpNet::V4(network) => self.v4.push((network.network().into(), network.broadcast().into(), label)),
+                IpNet::V6(network) => self.v6.push((network.network().into(), network.broadcast().into(), label)),
+            }
+        }
     }
 
     /// Sorts, drops ranges inside others, checks labels.

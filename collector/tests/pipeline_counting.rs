@@ -530,9 +530,13 @@ async fn forget_erases_the_visitor_on_that_site_and_keeps_late_events_out() {
     let mut late = pageview("berlin", 1, 1, 62, START + 2 * HOUR);
     late.received = UnixMillis(START + 20 * HOUR);
     late.sent = Some(late.received);
+    // Sent before the forget, and overtaken by it on the way: its clock started when it was sent.
+    let mut overtaken = pageview("berlin", 1, 1, 64, START + 12 * HOUR);
+    overtaken.sent = Some(UnixMillis(START + 12 * HOUR));
+    overtaken.received = UnixMillis(START + 20 * HOUR);
     let new = pageview("berlin", 1, 1, 63, START + 21 * HOUR);
-    let processed = world.process(4, &[late, new]).await;
-    assert_eq!((processed.stored, processed.dropped[&DropReason::Forget]), (1, 1));
+    let processed = world.process(4, &[late, overtaken, new]).await;
+    assert_eq!((processed.stored, processed.dropped[&DropReason::Forget]), (1, 2));
     let with_new = world.counted().await;
     assert_eq!(with_new.0.len(), expected.0.len() + 1);
     world.process(3, &[forget]).await;

@@ -55,7 +55,9 @@ pub fn decide(case: &Case<'_>) -> Option<DropReason> {
 }
 
 fn forget(case: &Case<'_>) -> Option<DropReason> {
-    let is_forgotten = case.forgotten_until.is_some_and(|until| case.event_time <= until);
+    // Both clocks: a late event is told by its event time; one that the forget overtook on the way, whose event time
+    // begins when it arrives, by the browser's clock. An id that was forgotten isn't used again, so none is lost.
+    let is_forgotten = case.forgotten_until.is_some_and(|until| case.event_time <= until || case.event.at <= until);
     (is_forgotten || case.event.kind == EventKind::Forget).then_some(DropReason::Forget)
 }
 

@@ -4,13 +4,12 @@ import { answer, purposes } from "../purposes.js";
 export default (say, words, manager) => {
   // Cookiebot calls one of its globals the same.
   if (!manager.acceptedCategory) return say("absent");
-  const tell = () =>
-    say(
-      manager.validConsent()
-        ? answer(purposes(words, "CookieConsent", ["analytics"]), manager.acceptedCategory)
-        : "unknown",
-    );
-  addEventListener("cc:onConsent", tell);
-  addEventListener("cc:onChange", tell);
+  const tell = () => {
+    if (manager.validConsent())
+      say(answer(purposes(words, "CookieConsent", ["analytics"]), manager.acceptedCategory));
+    // Its dialogue: before that is there, a choice of an earlier visit may just not have been loaded.
+    else if (document.getElementById("cc-main")) say("unknown");
+  };
+  for (const event of ["Consent", "Change", "ModalShow"]) addEventListener("cc:on" + event, tell);
   tell();
 };

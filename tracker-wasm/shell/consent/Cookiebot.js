@@ -6,12 +6,14 @@ export default (say, words) => {
   const tell = () => {
     // Until its script has arrived, the name can be that of its script element.
     const { consent, hasResponse } = window.Cookiebot;
-    say(
-      hasResponse && consent.method != "implied"
-        ? answer(purposes(words, "Cookiebot", ["statistics"]), (category) => consent[category])
-        : "unknown",
-    );
+    if (hasResponse)
+      say(
+        consent.method == "implied"
+          ? "unknown"
+          : answer(purposes(words, "Cookiebot", ["statistics"]), (category) => consent[category]),
+      );
   };
   for (const event of ["ConsentReady", "Accept", "Decline"]) addEventListener("CookiebotOn" + event, tell);
+  addEventListener("CookiebotOnDialogDisplay", () => say("unknown"));
   tell();
 };

@@ -6,7 +6,8 @@ export default (say, words, manager) => {
   // Version 3 may bring this name along.
   if (window.__ucCmp) return say("absent");
   const tell = () => {
-    if (!manager.isInitialized() || manager.isConsentRequired()) return say("unknown");
+    if (!manager.isInitialized()) return;
+    if (manager.isConsentRequired()) return say("unknown");
     const services = manager.getServicesBaseInfo();
     const named = (word) => services.filter(({ id, name, categorySlug }) => [id, name, categorySlug].includes(word));
     const counting = purposes(words, "UC_UI", ["Firmsight", "functional"], (word) => named(word)[0]);

@@ -2,9 +2,14 @@
 // only object; the European one answers like the TCF.
 import { answer } from "../purposes.js";
 
-export default (say, words, api) =>
-  api("addEventListener", ({ pingData: { signalStatus, parsedSections, applicableSections } }) => {
-    if (signalStatus != "ready") return;
+export default (say, words, api) => {
+  let decided;
+  api("addEventListener", ({ pingData: { signalStatus, cmpDisplayStatus, parsedSections, applicableSections } }) => {
+    if (signalStatus != "ready") {
+      if (!decided && cmpDisplayStatus == "visible") say("unknown");
+      return;
+    }
+    decided = true;
     let said = "absent";
     for (const [name, section] of Object.entries(parsedSections)) {
       for (const part of [].concat(section)) {
@@ -22,3 +27,4 @@ export default (say, words, api) =>
     }
     say(said);
   });
+};

@@ -2,13 +2,19 @@
 // A purpose is its number. By default 1 (storage), and 8 (content performance) or 9 (audience statistics).
 import { answer, purposes } from "../purposes.js";
 
-export default (say, words, api) =>
+export default (say, words, api) => {
+  let decided;
   api("addEventListener", 2, (data, success) => {
     if (!success) return;
     if (data.gdprApplies === false) say("absent");
-    else if (["tcloaded", "useractioncomplete"].includes(data.eventStatus)) {
+    else if (data.eventStatus == "cmpuishown") {
+      // The dialogue opened again takes nothing back.
+      if (!decided) say("unknown");
+    } else if (["tcloaded", "useractioncomplete"].includes(data.eventStatus)) {
+      decided = true;
       const { consents } = data.purpose;
       const numbers = purposes(words, "__tcfapi", []).filter(Number);
       say(answer(numbers[0] ? numbers : [1, consents[8] ? 8 : 9], (purpose) => consents[purpose]));
     }
   });
+};

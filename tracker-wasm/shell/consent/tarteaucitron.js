@@ -7,8 +7,14 @@ export default (say, words, manager) => {
     (manager.job || []).filter((key) => key == word || (manager.services[key] || {}).type == word);
   const tell = () => {
     const keys = purposes(words, "tarteaucitron", ["firmsight", "analytic"], (word) => named(word)[0]).map(named);
-    const decided = ([...services]) => services[0] && services.every((key) => key in manager.state);
-    say(keys[0] && keys.every(decided) ? answer(keys.flat(), (key) => manager.state[key]) : "unknown");
+    const known = (services, list) => services[0] && services.every((key) => key in list);
+    // Services are added when the page has loaded; before that, nothing is known of an earlier choice.
+    if (keys[0] && keys.every((services) => known(services, manager.added)))
+      say(
+        keys.every((services) => known(services, manager.state))
+          ? answer(keys.flat(), (key) => manager.state[key])
+          : "unknown",
+      );
   };
   // The event comes before the state is set, and a choice of an earlier visit is loaded without one.
   const soon = () => setTimeout(tell);

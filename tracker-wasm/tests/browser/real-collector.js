@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer, request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,7 +51,12 @@ export async function startCollector(sites, pages = new Map()) {
     FIRMSIGHT_RESOLVER__DNS: "false",
     FIRMSIGHT_SPOOL__SEGMENT_AGE: "200ms",
   };
-  const server = spawn(BINARY, ["serve"], { env: environment, stdio: ["ignore", "pipe", "inherit"] });
+  const server = spawn(BINARY, ["serve"], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+  let store;
+  createInterface({ input: server.stderr }).on("line", (line) => {
+    store ??= /embedded ClickHouse started url="([^"]+)"/.exec(line)?.[1];
+    console.error(line);
+  });
   const addresses = [];
   for await (const line of createInterface({ input: server.stdout })) {
     const found = /http:\/\/[^\s/]+/.exec(line);
@@ -88,6 +93,19 @@ export async function startCollector(sites, pages = new Map()) {
         await new Promise((resolve) => setTimeout(resolve, 250));
       }
       throw new Error(`the reports API of ${site} shows ${JSON.stringify(await leads(site))}`);
+    },
+    /** Rows of the embedded ClickHouse, whose secret stands in its folder. */
+    async query(sql) {
+      const configuration = await readFile(join(folder, "data", "clickhouse", "config.xml"), "utf8");
+      const [, header, secret] = /<headers><([\w-]+)>(\w+)</.exec(configuration);
+      const response = await fetch(`${store}/?database=firmsight&default_format=JSONCompact`, {
+        method: "POST",
+        headers: { [header]: secret },
+        body: sql,
+      });
+      const answer = await response.text();
+      assert.equal(response.status, 200, answer);
+      return JSON.parse(answer).data;
     },
     async end() {
       await proxy.close();

@@ -16,5 +16,6 @@ window.CookieConsent = window.Cookiebot = state;
 setTimeout(() => {
   dispatchEvent(new Event("CookiebotOnLoad"));
   if (chosen()) tell(chosen());
+  else dispatchEvent(new Event("CookiebotOnDialogDisplay"));
   ask(tell);
 }, 50);

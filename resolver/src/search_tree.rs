@@ -2,8 +2,8 @@
 //!
 //! The reader's own iterator builds an address and a result for each of millions of networks, and takes 0.8 s for what
 //! is a walk through 20 MB of numbers. It also follows every path, and the branches of a damaged tree may meet again:
-//! then a hundred nodes make 2¹⁰⁰ paths. Here the walk is several times as quick, and it ends after four times as many steps
-//! as there are nodes: publishers share branches that are alike, and IPinfo Lite's tree needs almost two.
+//! then a hundred nodes make 2¹⁰⁰ paths. Here the numbers are read directly, and a walk ends after four times as many
+//! steps as there are nodes: publishers share branches that are alike, and IPinfo Lite's tree needs almost two.
 //!
 //! The format (MaxMind DB file format specification 2.0): a node is two records of 24, 28 or 32 bits, for the next
 //! address bit 0 and 1. A record below the number of nodes is a node; equal to it, nothing is known; above it, less the

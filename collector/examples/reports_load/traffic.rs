@@ -7,7 +7,9 @@ use collector::{
     spool::record::{ClientAddress, SpooledBeacon, SpooledEvent},
     time::UnixMillis,
 };
-use firmsight_resolver::{Asn, Company, CompanyId, Confidence, EvidenceList, Location, NameAnswer, NetworkKind, Source, Verdict};
+use firmsight_resolver::{
+    Asn, Company, CompanyId, Confidence, EvidenceList, Location, NameAnswer, NetworkKind, Source, Verdict,
+};
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,

@@ -50,7 +50,8 @@ impl Publisher {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (answers, requests): (Arc<Mutex<HashMap<String, Answer>>>, Arc<Mutex<Vec<String>>>) = Default::default();
+        let answers: Arc<Mutex<HashMap<String, Answer>>> = Arc::default();
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
         let (known, seen) = (Arc::clone(&answers), Arc::clone(&requests));
         std::thread::spawn(move || {
             for stream in listener.incoming() {

@@ -7,6 +7,7 @@ use super::{
 use crate::NameAnswer;
 use hickory_proto::rr::{Name, RecordType};
 use std::{
+    fmt,
     hint::black_box,
     net::{IpAddr, Ipv4Addr},
     time::{Duration, Instant},
@@ -31,6 +32,12 @@ pub fn read_dns_answer(datagram: &[u8]) {
 
 /// A cache full of names.
 pub struct Names(NameCache);
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names").field("entries", &self.0.len()).finish_non_exhaustive()
+    }
+}
 
 impl Names {
     /// Confirmed names of the addresses from 0.0.0.0 on.

@@ -16,6 +16,15 @@ export const purposes = (words, manager, defaults, known) => {
 /** The answer to a choice that was made: yes only if every purpose was agreed to, and there is one. */
 export const answer = (purposes, agreed) => (purposes.length && purposes.every(agreed) ? "granted" : "denied");
 
+/** Whoever agreed and is to be asked again, because the manager was reset, doesn't agree any more. */
+export const takingBack = (say) => {
+  let agreed;
+  return (choice) => {
+    say(agreed && choice == "unknown" ? "denied" : choice);
+    agreed = choice == "granted";
+  };
+};
+
 /** Goes on once something is found; a manager's global can be there before the manager is ready. */
 export const when = (find, use) => {
   let found;

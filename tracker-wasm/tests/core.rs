@@ -553,4 +553,33 @@ proptest::proptest! {
         page.flush();
         proptest::prop_assert_eq!(page.kinds(), [EventKind::Pageview, EventKind::Custom]);
     }
+
+    #[test]
+    fn nothing_is_more_permissive_than_the_strictest_signal(
+        mode in 0..3usize,
+        objects: bool,
+        said in proptest::collection::vec((0..4usize, 0..5u32), 0..12),
+    ) {
+        const WORDS: [&str; 4] = ["granted", "denied", "unknown", "absent"];
+        let mut page = Page::new();
+        let mode = ["required", "cookieless", "not-required"][mode];
+        page.tell("start", &["shop", mode, "", if objects { "1" } else { "0" }, "0", "0"]);
+        let mut last = [""; 5];
+        for (word, source) in said {
+            last[source as usize] = WORDS[word];
+            page.tell("consent", &[WORDS[word], &source.to_string()]);
+            page.sent.clear();
+            page.tell("event", &["Bought", ""]);
+            page.flush();
+            if !page.sent.is_empty() {
+                proptest::prop_assert!(!last.contains(&"denied"), "{last:?}");
+            }
+            // Whatever is sent as granted was granted; whatever isn't, needs a mode and a browser that ask for no grant.
+            if page.sent.iter().any(|body| body.contains("\"consent\":\"granted\"")) {
+                proptest::prop_assert!(page.stored.iter().any(|it| it.starts_with("_lfa_consent=true")));
+            } else if !page.sent.is_empty() {
+                proptest::prop_assert!(mode != "required" && !objects, "{mode}, {objects}, {last:?}");
+            }
+        }
+    }
 }

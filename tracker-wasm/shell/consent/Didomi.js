@@ -1,8 +1,9 @@
 // Didomi: https://developers.didomi.io/cmp/web-sdk/reference/api. A purpose is the id of one. By default what the TCF
 // calls 1, and 8 or 9.
-import { answer, purposes } from "../purposes.js";
+import { answer, purposes, takingBack } from "../purposes.js";
 
 export default (say, words) => {
+  const told = takingBack(say);
   const tell = () => {
     const manager = window.Didomi;
     const { purposes: known } = manager.getCurrentUserStatus();
@@ -10,7 +11,7 @@ export default (say, words) => {
     const audience = ["market_research", "measure_content_performance"];
     const counting = purposes(words, "Didomi", ["cookies", audience.find(agreed) || audience[0]]);
     // Where consent isn't required, no one is asked, and nobody has said yes or no.
-    say(
+    told(
       manager.isConsentRequired()
         ? manager.shouldUserStatusBeCollected()
           ? "unknown"

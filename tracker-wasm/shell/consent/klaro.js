@@ -1,8 +1,9 @@
 // Klaro: https://github.com/klaro-org/klaro-js. A purpose is the name of a service, or a purpose that services have:
 // then all of them must be agreed to.
-import { answer, purposes, when } from "../purposes.js";
+import { answer, purposes, takingBack, when } from "../purposes.js";
 
-export default (say, words, klaro) =>
+export default (say, words, klaro) => {
+  const told = takingBack(say);
   when(
     () => klaro.getManager(),
     (manager) => {
@@ -11,8 +12,9 @@ export default (say, words, klaro) =>
       const counting = purposes(words, "klaro", ["firmsight", "analytics"], (word) => named(word)[0]);
       const agreed = (word) => answer(named(word), ({ name }) => manager.savedConsents[name]) == "granted";
       // What is ticked in the dialogue counts once it is saved.
-      const update = () => say(manager.confirmed ? answer(counting, agreed) : "unknown");
+      const update = () => told(manager.confirmed ? answer(counting, agreed) : "unknown");
       manager.watch({ update });
       update();
     },
   );
+};

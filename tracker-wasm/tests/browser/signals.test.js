@@ -160,6 +160,22 @@ describe("consent signals", { timeout: 300_000, concurrency: 4 }, () => {
       assert.deepEqual(recorder.events("forget"), []);
     }));
 
+  for (const [name, manager, reset] of [
+    ["Klaro", klaro, () => window.klaro.getManager().resetConsents()],
+    ["Orejime", PACKAGES.orejime, () => window.orejime.manager.clearConsents()],
+  ]) {
+    test(`${name}: a reset is a withdrawal`, () =>
+      withVisitor(arranged, manager, true, async ({ page, recorder, visit, stored, settle }) => {
+        await visit();
+        await settle();
+        await manager.accept(page);
+        await recorder.until("pageview");
+        await page.evaluate(reset);
+        await recorder.until("forget");
+        assert.deepEqual(await stored(), []);
+      }));
+  }
+
   test("a refusal in one manager takes back what another grants", () =>
     withVisitor(arranged, both(consentMode, klaro), true, async ({ page, recorder, visit, stored, settle }) => {
       await visit();

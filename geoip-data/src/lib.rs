@@ -156,6 +156,10 @@ pub mod rules {
         PTR_WORDS = "ptr_words.csv";
         /// What words in the name and domain of a network operator say.
         ORGANISATION_WORDS = "organisation_words.csv";
+        /// The weights of the decision that belong to no other table, with their sources.
+        DECISION_WEIGHTS = "decision_weights.csv";
+        /// What confidence is worth.
+        CALIBRATION = "calibration.csv";
         /// What the size and spread of an operator's network say.
         OPERATOR_SIZES = "operator_sizes.csv";
     }

@@ -208,14 +208,22 @@ impl Databases {
 
     /// Name and domain of an autonomous system. The first call walks the network databases, which takes seconds.
     pub(crate) fn autonomous_system(&self, number: u32) -> Option<(&str, &str)> {
-        let systems = self.systems.get_or_init(|| {
+        self.systems().get(&number).map(|(name, domain)| (name.as_str(), domain.as_str()))
+    }
+
+    /// Every autonomous system: number, name, domain.
+    pub(crate) fn autonomous_systems(&self) -> impl Iterator<Item = (u32, &str, &str)> {
+        self.systems().iter().map(|(number, (name, domain))| (*number, name.as_str(), domain.as_str()))
+    }
+
+    fn systems(&self) -> &HashMap<u32, (String, String)> {
+        self.systems.get_or_init(|| {
             let mut systems = HashMap::new();
             for mmdb in &self.mmdb {
                 mmdb.autonomous_systems(&mut systems);
             }
             systems
-        });
-        systems.get(&number).map(|(name, domain)| (name.as_str(), domain.as_str()))
+        })
     }
 }
 

@@ -4,22 +4,22 @@
 //! logarithm). The score of a kind is the sum of the weights that speak for it. Nothing else enters: no rule here looks at
 //! a particular provider, name or address; those are rows of the rule files, each with its weight.
 //!
-//! - The kind with the highest score wins; a tie goes against the company. Below [`LEAST_SCORE`] the answer is `Unknown`.
+//! - The kind with the highest score wins; a tie goes against the company. Below `least-score` the answer is `Unknown`.
 //! - The probability of a kind is its share of `exp(score)` over all kinds that any evidence spoke for, with a constant 1
 //!   for "something that no signal saw": one signal of weight 0 is a coin's toss, one of 3 is 95 %.
 //! - A company is named only when the winning kind is one that a company's own network can have (business, education,
 //!   government) and a signal proposed one. Of several candidates the one with the heaviest signal is taken: a confirmed
 //!   name in an organisation's own domain outweighs the operator that carries it. Carriers are never proposed.
-//! - The company's confidence is the probability that the network is an organisation's, split between the candidates
-//!   by the same rule.
+//! - The company's confidence is the probability that the network is an organisation's, read off `calibration.csv`, because
+//!   signals are not as independent as a sum takes them to be; and split between the candidates by the same rule.
 //!
 //! docs/decisions/0003-resolver.md says where the weights come from.
 
-use crate::{Company, CompanyId, Confidence, Evidence, EvidenceList, NetworkKind, Source};
+use crate::{
+    Company, CompanyId, Confidence, Evidence, EvidenceList, NetworkKind, Source,
+    rules::{Rules, calibration::Calibration},
+};
 use std::sync::Arc;
-
-/// A kind must be at least this likely (log-odds) to be named: one in four.
-const LEAST_SCORE: f32 = -1.1;
 
 /// An organisation that may be the visitor.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +77,7 @@ impl Scores {
     }
 
     /// The kind with the highest score; of equal ones the one that no company's network has.
-    pub(crate) fn winner(&self) -> NetworkKind {
+    pub(crate) fn winner(&self, least_score: f32) -> NetworkKind {
         let mut best: Option<(NetworkKind, f32)> = None;
         for (kind, score) in self.spoken() {
             let wins = best.is_none_or(|(other, highest)| {
@@ -87,11 +87,11 @@ impl Scores {
                 best = Some((kind, score));
             }
         }
-        best.filter(|(_, score)| *score >= LEAST_SCORE).map_or(NetworkKind::Unknown, |(kind, _)| kind)
+        best.filter(|(_, score)| *score >= least_score).map_or(NetworkKind::Unknown, |(kind, _)| kind)
     }
 
     /// The probability that the network is an organisation's own.
-    fn organisation(&self) -> f32 {
+    pub(crate) fn organisation(&self) -> f32 {
         let sum = |counts: fn(NetworkKind) -> bool| {
             self.spoken().filter(|(kind, _)| counts(*kind)).map(|(_, score)| score.exp()).sum::<f32>()
         };
@@ -144,13 +144,13 @@ impl Case {
     }
 
     /// Weighs everything.
-    pub(crate) fn decide(self) -> Decision {
-        let winner = self.scores.winner();
-        let company = if winner.is_organisation() { self.company() } else { None };
+    pub(crate) fn decide(self, rules: &Rules) -> Decision {
+        let winner = self.scores.winner(rules.weights.least_score);
+        let company = if winner.is_organisation() { self.company(&rules.calibration) } else { None };
         Decision { kind: winner, company, is_final: self.is_final, evidence: self.evidence }
     }
 
-    fn company(&self) -> Option<Company> {
+    fn company(&self, calibration: &Calibration) -> Option<Company> {
         // Of equally heavy candidates the first proposed stays.
         let best = self.candidates.iter().rev().max_by(|a, b| a.weight.total_cmp(&b.weight))?;
         let of_best: f32 = self
@@ -166,7 +166,9 @@ impl Case {
             domain: best.domain.clone(),
             industry: best.industry.clone(),
             source: best.source,
-            confidence: Confidence::new(self.scores.organisation() * (of_best / of_all)),
+            confidence: Confidence::new(
+                calibration.right(best.source, self.scores.organisation()) * (of_best / of_all),
+            ),
         })
     }
 }
@@ -186,14 +188,14 @@ mod tests {
             name: domain.into(),
             industry: None,
             id: None,
-            source: Source::Ptr,
+            source: Source::OwnRule,
             weight,
         }
     }
 
     #[test]
     fn nothing_known_is_unknown() {
-        let decision = Case::default().decide();
+        let decision = Case::default().decide(&Rules::compile().unwrap());
         assert_eq!(decision.kind, NetworkKind::Unknown);
         assert_eq!(decision.company, None);
         assert!(!decision.is_final);
@@ -215,7 +217,7 @@ mod tests {
             for (kind, weight) in &weights {
                 case.add(evidence(*kind, *weight));
             }
-            assert_eq!(case.decide().kind, expected, "{weights:?}");
+            assert_eq!(case.decide(&Rules::compile().unwrap()).kind, expected, "{weights:?}");
         }
     }
 
@@ -224,7 +226,7 @@ mod tests {
         let mut case = Case::default();
         case.add(evidence(NetworkKind::Residential, 3.0));
         case.propose(candidate("isp.net", 3.0));
-        assert_eq!(case.decide().company, None);
+        assert_eq!(case.decide(&Rules::compile().unwrap()).company, None);
     }
 
     #[test]
@@ -233,7 +235,7 @@ mod tests {
         case.add(evidence(NetworkKind::Business, 6.0));
         case.propose(candidate("carrier-of-one.com", 2.0));
         case.propose(candidate("acme.com", 6.0));
-        let company = case.decide().company.unwrap();
+        let company = case.decide(&Rules::compile().unwrap()).company.unwrap();
         assert_eq!(company.domain.as_deref(), Some("acme.com"));
         assert!(company.confidence.get() > 0.9);
     }
@@ -244,7 +246,7 @@ mod tests {
             let mut case = Case::default();
             case.add(evidence(NetworkKind::Business, weight));
             case.propose(candidate("acme.com", weight));
-            case.decide().company.unwrap().confidence.get()
+            case.decide(&Rules::compile().unwrap()).company.unwrap().confidence.get()
         };
         assert!((sure(0.0) - 0.5).abs() < 1e-6);
         assert!(sure(-0.4) < 0.5);

@@ -60,6 +60,7 @@ enum Words {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NamePlace {
     Carrier,
+    Office,
     Organisation,
     Unknown,
 }
@@ -148,6 +149,7 @@ impl fmt::Display for Statement {
                 let name = if *is_confirmed { "the confirmed name" } else { "an unconfirmed name" };
                 match place {
                     NamePlace::Carrier => write!(f, "{name} is in a carrier's domain: {domain}"),
+                    NamePlace::Office => write!(f, "{name} is of a carrier's own offices: {domain}"),
                     NamePlace::Organisation => write!(f, "{name} is in an organisation's own domain: {domain}"),
                     NamePlace::Unknown => {
                         write!(f, "{name} is in the domain {}, of whose owner nothing is known", domain.domain)

@@ -66,6 +66,8 @@ mod dns;
 mod error;
 mod evidence;
 #[doc(hidden)]
+pub mod fitting;
+#[doc(hidden)]
 pub mod fuzzing;
 mod mapped_file;
 mod mmdb;

@@ -243,7 +243,7 @@ impl Resolver {
             operator.add_to(&mut case);
             asn = operator.asn;
         }
-        let decision = case.decide();
+        let decision = case.decide(rules);
         Verdict {
             ip: None,
             kind: decision.kind,
@@ -279,7 +279,7 @@ impl Data {
             is_final |= meaning.is_final;
         }
         self.operator(ip).score(&mut scores);
-        DoorVerdict { kind: scores.winner(), is_final }
+        DoorVerdict { kind: scores.winner(self.rules.weights.least_score), is_final }
     }
 
     fn judge(&self, ip: Option<IpAddr>, name: NameAnswer) -> Verdict {
@@ -318,7 +318,7 @@ impl Data {
             let statement = Statement::fixed(silence);
             case.add(Evidence { source: Source::Ptr, statement, kind: None, weight: 0.0 });
         }
-        let decision = case.decide();
+        let decision = case.decide(&self.rules);
         Verdict {
             ip,
             kind: decision.kind,

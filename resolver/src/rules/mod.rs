@@ -3,19 +3,23 @@
 //! Tables only: what a table says of an address, a name or an operator is weighed in `signals/`, which imports this
 //! folder and never the other way round.
 
+pub(crate) mod calibration;
 pub(crate) mod file;
 pub(crate) mod operator_sizes;
 mod organisation_words;
 mod special_purpose;
 mod suffixes;
+pub(crate) mod weights;
 mod words;
 
 use self::{
+    calibration::Calibration,
     file::{KindWeight, rows},
     operator_sizes::OperatorSizes,
     organisation_words::OrganisationWords,
     special_purpose::SpecialPurpose,
     suffixes::SuffixRules,
+    weights::Weights,
     words::WordList,
 };
 use crate::{NetworkKind, ResolverError};
@@ -44,24 +48,34 @@ pub(crate) struct Operator {
 
 /// Every rule file, compiled.
 pub(crate) struct Rules {
+    pub(crate) weights: Weights,
+    pub(crate) calibration: Calibration,
     pub(crate) special_purpose: SpecialPurpose,
     pub(crate) domain_types: HashMap<String, KindWeight>,
     pub(crate) operators: HashMap<Arc<str>, Operator>,
     suffixes: SuffixRules,
-    range_labels: HashMap<(String, String), RangeMeaning>,
+    range_labels: HashMap<(String, String), RangeLabel>,
     pub(crate) ptr_words: WordList<KindWeight>,
     pub(crate) organisation_words: OrganisationWords,
     pub(crate) operator_sizes: OperatorSizes,
 }
 
-/// What a label of the range list says.
+/// What a range says.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct RangeMeaning {
+pub(crate) struct RangeSays {
     pub(crate) kind: NetworkKind,
     /// Log-odds.
     pub(crate) weight: f32,
     /// No later signal can overturn it.
     pub(crate) is_final: bool,
+}
+
+/// A label of the range list.
+#[derive(Debug)]
+pub(crate) struct RangeLabel {
+    pub(crate) says: RangeSays,
+    /// What the range is, for people.
+    pub(crate) shown_as: String,
 }
 
 impl Rules {
@@ -94,8 +108,8 @@ impl Rules {
             suffixes.add(row.text(0), KindWeight { kind: row.kind(1)?, weight: row.number(2)? });
         }
         let mut range_labels = HashMap::new();
-        for row in rows(rules::RANGE_LABELS, 6)? {
-            let meaning = RangeMeaning {
+        for row in rows(rules::RANGE_LABELS, 7)? {
+            let says = RangeSays {
                 kind: row.kind(2)?,
                 weight: row.number(3)?,
                 is_final: match row.text(4) {
@@ -104,7 +118,8 @@ impl Rules {
                     other => return Err(row.error(format!("final is yes or no, not {other:?}"))),
                 },
             };
-            range_labels.insert((row.text(0).to_owned(), row.text(1).to_owned()), meaning);
+            let label = RangeLabel { says, shown_as: row.text(5).to_owned() };
+            range_labels.insert((row.text(0).to_owned(), row.text(1).to_owned()), label);
         }
         let ptr_words = WordList::compile(rules::PTR_WORDS, 4, |row| {
             Ok(KindWeight { kind: row.kind(2)?, weight: row.number(3)? })
@@ -112,6 +127,8 @@ impl Rules {
         let organisation_words = OrganisationWords::compile()?;
         let operator_sizes = OperatorSizes::compile()?;
         Ok(Self {
+            weights: Weights::compile()?,
+            calibration: Calibration::compile()?,
             special_purpose,
             domain_types,
             operators,
@@ -124,8 +141,8 @@ impl Rules {
     }
 
     /// What a label of the range list says; `None` for kinds that no rule knows.
-    pub(crate) fn range_label(&self, kind: &str, provider: &str) -> Option<RangeMeaning> {
-        let find = |provider: &str| self.range_labels.get(&(kind.to_owned(), provider.to_owned())).copied();
+    pub(crate) fn range_label(&self, kind: &str, provider: &str) -> Option<&RangeLabel> {
+        let find = |provider: &str| self.range_labels.get(&(kind.to_owned(), provider.to_owned()));
         find(provider).or_else(|| find(""))
     }
 

@@ -1,28 +1,24 @@
-//! The size and spread of an operator's network, for operators that no map knows: a shop announces 256 addresses in one
-//! country, an access provider thousands, a hosting firm some in five countries.
+//! The size, spread, country and age of an operator's network, for operators that no map knows: a shop announces 256
+//! addresses in one country, an access provider thousands, a hosting firm some in five countries.
 
 use super::file::{Row, rows};
 use crate::{NetworkKind, ResolverError};
 use geoip_data::rules::OPERATOR_SIZES;
-use std::net::IpAddr;
+use smallvec::SmallVec;
+use std::{collections::HashMap, net::IpAddr};
 
 /// The kinds that traits speak for, in the order of the rule file's columns.
-const KINDS: [NetworkKind; 5] = [
+pub(crate) const KINDS: [NetworkKind; 5] = [
     NetworkKind::Residential,
     NetworkKind::Hosting,
     NetworkKind::Business,
     NetworkKind::Education,
     NetworkKind::Government,
 ];
-/// The rows of the rule file on IPv4, each with the most addresses it holds for.
-const BY_IPV4: [(&str, u64); 6] = [
-    ("no-ipv4", 0),
-    ("ipv4-up-to-256", 256),
-    ("ipv4-up-to-1024", 1024),
-    ("ipv4-up-to-4096", 4096),
-    ("ipv4-up-to-32768", 32_768),
-    ("ipv4-more", u64::MAX),
-];
+/// How traits are named in the file; the numbers are upper bounds, and the first row that holds counts.
+const IPV4_UP_TO: &str = "ipv4-up-to-";
+const ASN_UP_TO: &str = "asn-up-to-";
+const COUNTRY: &str = "country-";
 const IPV6: &str = "ipv6";
 const TWO_COUNTRIES: &str = "two-countries";
 const MORE_COUNTRIES: &str = "more-countries";
@@ -63,53 +59,92 @@ impl Footprint {
 
 /// The compiled rule file.
 pub(crate) struct OperatorSizes {
-    by_ipv4: [Weights; BY_IPV4.len()],
-    ipv6: Weights,
-    two_countries: Weights,
-    more_countries: Weights,
+    /// In the order of the file.
+    weights: Vec<Weights>,
+    by_ipv4: Vec<(u64, usize)>,
+    by_number: Vec<(u64, usize)>,
+    by_country: HashMap<[u8; 2], usize>,
+    ipv6: Option<usize>,
+    two_countries: Option<usize>,
+    more_countries: Option<usize>,
 }
 
 impl OperatorSizes {
     pub(crate) fn compile() -> Result<Self, ResolverError> {
-        let rows = rows(OPERATOR_SIZES, KINDS.len() + 1)?;
-        let find = |name: &str| -> Result<Weights, ResolverError> {
-            let missing = || ResolverError::Rules {
-                file: OPERATOR_SIZES.name,
-                line: 0,
-                reason: format!("there is no row {name}"),
-            };
-            let row: &Row = rows.iter().find(|row| row.text(0) == name).ok_or_else(missing)?;
-            let mut weights = [0.0; KINDS.len()];
-            for (index, weight) in weights.iter_mut().enumerate() {
-                *weight = row.number(index + 1)?;
-            }
-            Ok(weights)
+        let mut sizes = Self {
+            weights: Vec::new(),
+            by_ipv4: Vec::new(),
+            by_number: Vec::new(),
+            by_country: HashMap::new(),
+            ipv6: None,
+            two_countries: None,
+            more_countries: None,
         };
-        let mut by_ipv4 = [[0.0; KINDS.len()]; BY_IPV4.len()];
-        for (weights, (name, _)) in by_ipv4.iter_mut().zip(BY_IPV4) {
-            *weights = find(name)?;
+        for row in rows(OPERATOR_SIZES, KINDS.len() + 1)? {
+            sizes.add(&row)?;
         }
-        Ok(Self {
-            by_ipv4,
-            ipv6: find(IPV6)?,
-            two_countries: find(TWO_COUNTRIES)?,
-            more_countries: find(MORE_COUNTRIES)?,
-        })
+        sizes.by_ipv4.sort_unstable();
+        sizes.by_number.sort_unstable();
+        Ok(sizes)
     }
 
-    /// What a footprint says, and the sentence for people.
-    pub(crate) fn judge(&self, footprint: &Footprint) -> (String, Vec<(NetworkKind, f32)>) {
-        let by_ipv4 = BY_IPV4.iter().zip(self.by_ipv4).find(|((_, most), _)| footprint.ipv4_addresses <= *most);
-        let traits = [
-            by_ipv4.map(|(_, weights)| weights),
-            footprint.has_ipv6.then_some(self.ipv6),
-            (footprint.countries() == 2).then_some(self.two_countries),
-            (footprint.countries() > 2).then_some(self.more_countries),
-        ];
+    fn add(&mut self, row: &Row) -> Result<(), ResolverError> {
+        let mut weights = [0.0; KINDS.len()];
+        for (index, weight) in weights.iter_mut().enumerate() {
+            *weight = row.number(index + 1)?;
+        }
+        let place = self.weights.len();
+        self.weights.push(weights);
+        let name = row.text(0);
+        let bound = |text: &str| match text {
+            "any" => Ok(u64::MAX),
+            _ => text.parse().map_err(|_| row.error(format!("{text:?} is neither a number nor any"))),
+        };
+        if let Some(text) = name.strip_prefix(IPV4_UP_TO) {
+            self.by_ipv4.push((bound(text)?, place));
+        } else if let Some(text) = name.strip_prefix(ASN_UP_TO) {
+            self.by_number.push((bound(text)?, place));
+        } else if let Some(text) = name.strip_prefix(COUNTRY) {
+            let country = text.to_ascii_uppercase();
+            let country = country.as_bytes().try_into().map_err(|_| row.error(format!("{text:?} is no country")))?;
+            self.by_country.insert(country, place);
+        } else {
+            match name {
+                IPV6 => self.ipv6 = Some(place),
+                TWO_COUNTRIES => self.two_countries = Some(place),
+                MORE_COUNTRIES => self.more_countries = Some(place),
+                other => return Err(row.error(format!("{other:?} is no trait"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of the file that hold for an operator.
+    pub(crate) fn traits(&self, number: Option<u32>, footprint: &Footprint) -> SmallVec<[usize; 6]> {
+        let first =
+            |rows: &[(u64, usize)], value: u64| rows.iter().find(|(most, _)| value <= *most).map(|(_, place)| *place);
+        let only = (footprint.countries() == 1).then(|| footprint.countries[0]);
+        [
+            first(&self.by_ipv4, footprint.ipv4_addresses),
+            number.and_then(|number| first(&self.by_number, u64::from(number))),
+            only.and_then(|country| self.by_country.get(&country).copied()),
+            self.ipv6.filter(|_| footprint.has_ipv6),
+            self.two_countries.filter(|_| footprint.countries() == 2),
+            self.more_countries.filter(|_| footprint.countries() > 2),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// What number and footprint say, and the sentence for people.
+    pub(crate) fn judge(&self, number: Option<u32>, footprint: &Footprint) -> (String, Vec<(NetworkKind, f32)>) {
+        let traits = self.traits(number, footprint);
+        let held = || traits.iter().filter_map(|place| self.weights.get(*place));
         let weights = KINDS
             .into_iter()
             .enumerate()
-            .map(|(index, kind)| (kind, traits.iter().flatten().map(|weights| weights[index]).sum::<f32>()));
+            .map(|(index, kind)| (kind, held().map(|weights| weights[index]).sum::<f32>()));
         let countries = ["no known country", "one country", "two countries", "more than two countries"];
         let statement = format!(
             "the network operator announces {} IPv4 addresses{} in {}",
@@ -148,7 +183,7 @@ mod tests {
             ),
         ] {
             footprint.add(network.parse().unwrap(), length, country);
-            assert_eq!(sizes.judge(&footprint).0, statement);
+            assert_eq!(sizes.judge(None, &footprint).0, statement);
         }
     }
 
@@ -157,8 +192,8 @@ mod tests {
         let sizes = OperatorSizes::compile().unwrap();
         let business = |length| {
             let mut footprint = Footprint::default();
-            footprint.add("5.0.0.0".parse().unwrap(), length, "DE");
-            let weights = sizes.judge(&footprint).1;
+            footprint.add("5.0.0.0".parse().unwrap(), length, "");
+            let weights = sizes.judge(None, &footprint).1;
             weights.iter().find(|(kind, _)| *kind == NetworkKind::Business).map_or(0.0, |(_, weight)| *weight)
         };
         assert!(business(24) > 0.0);

@@ -2,6 +2,7 @@
 
 use super::{
     file::{Row, rows},
+    operator_sizes::KINDS,
     words::{Word, WordList},
 };
 use crate::{NetworkKind, ResolverError};
@@ -9,14 +10,6 @@ use geoip_data::rules::ORGANISATION_WORDS;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-/// The kinds that words speak for, in the order of the rule file's columns.
-const KINDS: [NetworkKind; 5] = [
-    NetworkKind::Residential,
-    NetworkKind::Hosting,
-    NetworkKind::Business,
-    NetworkKind::Education,
-    NetworkKind::Government,
-];
 /// The row that holds what is true of every operator.
 const EVERY: &str = "*";
 
@@ -54,6 +47,12 @@ impl OrganisationWords {
             format!("the network operator's name has the words {}", words.join(", "))
         };
         (statement, weights(&found, self.every, 1.0).collect())
+    }
+
+    /// How many rows the word list has, and which of them a text has.
+    pub(crate) fn features(&self, text: &str) -> (usize, Vec<usize>) {
+        let found = self.find(&text.to_lowercase());
+        (self.words.len(), found.iter().filter_map(|word| self.words.place(word)).collect())
     }
 
     /// What the words of a registrable domain say, `share` of it, and the first of them.
@@ -106,7 +105,7 @@ mod tests {
         ] {
             let mut scores = Scores::default();
             words.operator(text).1.into_iter().for_each(|(kind, weight)| scores.add(kind, weight));
-            assert_eq!(scores.winner(), expected, "{text}");
+            assert_eq!(scores.winner(-1.1), expected, "{text}");
         }
     }
 }

@@ -70,6 +70,15 @@ impl<T> WordList<T> {
         Ok(Self { words, automaton })
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// The place of a word of this list, in the order of the file.
+    pub(crate) fn place(&self, word: &Word<T>) -> Option<usize> {
+        self.words.iter().position(|known| std::ptr::eq(known, word))
+    }
+
     /// The words of a text, each once; words inside longer ones that count are left out.
     pub(crate) fn find(&self, text: &str) -> SmallVec<[&Word<T>; 8]> {
         let bytes = text.as_bytes();

@@ -10,9 +10,6 @@ use crate::{
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 
-/// Log-odds that the operator of a network of which nothing is known is the company at its desks: two in five.
-const UNMAPPED_COMPANY: f32 = -0.4;
-
 /// At most this many operators are remembered, some 800 bytes each.
 const MAX_OPERATORS: usize = 65_536;
 
@@ -86,6 +83,13 @@ pub(crate) fn judge(system: System<'_>, map: &DomainMap, rules: &Rules) -> Opera
     match known {
         Some(DomainKnowledge { kind: Some((kind, source)), is_carrier, owner, statement, .. }) => {
             say(source, format!("network operator: {statement}"), &[(kind.kind, kind.weight)]);
+            if kind.kind == NetworkKind::Residential && source == Source::DomainMap {
+                // The map calls many hosting firms access providers; where name and size say so clearly, they are right.
+                let (statement, weights) = hosting_or_access(system, rules);
+                if weights > 0.0 {
+                    say(Source::Asn, statement, &[(NetworkKind::Hosting, rules.weights.hosting_in_the_map + weights)]);
+                }
+            }
             if kind.kind.is_organisation() && !is_carrier {
                 let name = owner.map_or_else(registered, |owner| Arc::clone(&owner.name));
                 let industry = owner.map(|owner| Arc::clone(&owner.owner_type));
@@ -96,14 +100,25 @@ pub(crate) fn judge(system: System<'_>, map: &DomainMap, rules: &Rules) -> Opera
             let (statement, weights) = rules.organisation_words.operator(&format!("{} {}", system.name, system.domain));
             say(Source::Asn, statement, &weights);
             if let Some(footprint) = (system.footprint)() {
-                let (statement, weights) = rules.operator_sizes.judge(&footprint);
+                let (statement, weights) = rules.operator_sizes.judge(system.number, &footprint);
                 say(Source::Asn, statement, &weights);
             }
-            operator.candidate = Some(candidate(registered(), None, UNMAPPED_COMPANY));
+            operator.candidate = Some(candidate(registered(), None, rules.weights.unmapped_company));
         }
     }
     operator.evidence = Some(said.into());
     operator
+}
+
+/// How much more an operator's words, size and age speak for hosting than for Internet access, and the words.
+fn hosting_or_access(system: System<'_>, rules: &Rules) -> (String, f32) {
+    let (statement, mut weights) = rules.organisation_words.operator(&format!("{} {}", system.name, system.domain));
+    if let Some(footprint) = (system.footprint)() {
+        weights.extend(rules.operator_sizes.judge(system.number, &footprint).1);
+    }
+    let sum = |wanted: NetworkKind| weights.iter().filter(|(kind, _)| *kind == wanted).map(|(_, weight)| weight).sum();
+    let (hosting, access): (f32, f32) = (sum(NetworkKind::Hosting), sum(NetworkKind::Residential));
+    (statement, hosting - access)
 }
 
 /// Operators by the record of the network database, filled as they are asked for.

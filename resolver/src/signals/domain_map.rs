@@ -62,7 +62,7 @@ impl DomainMap {
     }
 
     /// The owner of a domain, and the domain as the map holds it.
-    fn get(&self, registrable_domain: &str) -> Option<(&Arc<str>, &DomainOwner)> {
+    pub(crate) fn get(&self, registrable_domain: &str) -> Option<(&Arc<str>, &DomainOwner)> {
         self.owners.get_key_value(registrable_domain)
     }
 
@@ -89,9 +89,6 @@ pub(crate) struct DomainKnowledge<'a> {
     pub(crate) statement: DomainStatement,
 }
 
-/// The weight of our own operator rules.
-const OPERATOR_WEIGHT: f32 = 5.0;
-
 /// Looks a registrable domain up: our own operator rules, then the map, then what its ending is reserved for.
 pub(crate) fn knowledge<'a>(domain: &str, map: &'a DomainMap, rules: &Rules) -> DomainKnowledge<'a> {
     let row = map.get(domain);
@@ -105,7 +102,7 @@ pub(crate) fn knowledge<'a>(domain: &str, map: &'a DomainMap, rules: &Rules) -> 
     {
         let is_carrier = matches!(operator.role, OperatorRole::Carrier | OperatorRole::Platform);
         let known = if is_carrier { DomainFact::Carries(operator.kind) } else { DomainFact::OwnNetwork };
-        let kind = KindWeight { kind: operator.kind, weight: OPERATOR_WEIGHT };
+        let kind = KindWeight { kind: operator.kind, weight: rules.weights.operator_rule };
         return DomainKnowledge {
             kind: Some((kind, Source::OwnRule)),
             is_carrier,

@@ -18,46 +18,49 @@ use crate::{
     decision::{Candidate, Case},
     evidence::NamePlace,
     names::registrable_part,
-    rules::Rules,
+    rules::{Rules, weights::Weights},
 };
+use smallvec::SmallVec;
 use std::{net::IpAddr, sync::Arc};
 
-/// A name in a carrier's domain: its customers and its machines are there, hardly ever its desks.
-const IN_CARRIER_DOMAIN: f32 = 3.0;
-/// A confirmed name in the domain of an organisation whose type is known, on top of the type's weight: enough to
-/// outweigh the operator of any network that carries it.
-const IN_OWN_DOMAIN: f32 = 3.0;
-/// A confirmed ordinary name in a domain of which nothing is known.
-const IN_UNKNOWN_DOMAIN: f32 = 5.0;
-/// How much a name that does not lead back to the address counts: anyone can write any name.
-const UNCONFIRMED_SHARE: f32 = 0.25;
-/// No heap of words outweighs everything else.
-const MOST_WORD_WEIGHT: f32 = 7.0;
-/// How much of what the words of the domain say counts: they were weighed on registered names, which say more.
-const DOMAIN_WORDS_SHARE: f32 = 0.6;
-/// How much of what words say counts where the domain's owner is known as an organisation.
-const WORDS_SHARE_IN_OWN_DOMAIN: f32 = 0.5;
-
+/// The label right before a carrier's domain that is its staff's. Carriers name customers' lines otherwise, and where
+/// `corp` stands for corporate customers the name spells the address or has a word of access.
+const OFFICE_LABELS: [&str; 14] = [
+    "corp",
+    "corporate",
+    "office",
+    "offices",
+    "hq",
+    "headquarters",
+    "staff",
+    "employee",
+    "employees",
+    "intern",
+    "internal",
+    "oficina",
+    "bureau",
+    "buero",
+];
 /// How a host name spells the address it belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Spelling {
-    /// The whole address.
-    Whole,
-    /// Its last two bytes, or three numbers in a row that could be.
-    Half,
-    /// One number that could be its last byte.
-    Counted,
     /// No number that matters.
     None,
+    /// One number that could be its last byte.
+    Counted,
+    /// Its last two bytes, or numbers in a row that could be.
+    Half,
+    /// The whole address.
+    Whole,
 }
 
 impl Spelling {
     /// Log-odds for an access pool in a domain whose owner is unknown.
-    const fn weight(self) -> f32 {
+    const fn weight(self, weights: &Weights) -> f32 {
         match self {
-            Self::Whole => 6.0,
-            Self::Half => 5.2,
-            Self::Counted => 1.0,
+            Self::Whole => weights.spells_whole_address,
+            Self::Half => weights.spells_part_of_address,
+            Self::Counted => weights.counts_hosts,
             Self::None => 0.0,
         }
     }
@@ -83,24 +86,35 @@ pub(crate) fn judge(
 ) {
     let Some(domain) = registrable_part(name) else { return };
     let host = name.get(..name.len() - domain.len()).unwrap_or_default();
-    let share = if is_confirmed { 1.0 } else { UNCONFIRMED_SHARE };
+    let weights = &rules.weights;
+    let share = if is_confirmed { 1.0 } else { weights.unconfirmed_share };
     let known = knowledge(domain, map, rules);
     let reading = Reading { domain, host, spelling: spelling(host, ip), share };
     let statement = |place| Statement::name_in_domain(is_confirmed, place, known.statement.clone());
     match &known.kind {
+        Some((kind, _)) if !known.names_are_own && is_confirmed && reading.is_office(kind.kind, rules) => {
+            let weight = weights.in_own_domain + weights.own_offices;
+            case.add(Evidence {
+                source: Source::Ptr,
+                statement: statement(NamePlace::Office),
+                kind: Some(NetworkKind::Business),
+                weight,
+            });
+            case.propose(candidate(&known, weight));
+        }
         Some((kind, _)) if !known.names_are_own => {
             case.add(Evidence {
                 source: Source::Ptr,
                 statement: statement(NamePlace::Carrier),
                 kind: Some(kind.kind),
-                weight: (IN_CARRIER_DOMAIN + kind.weight / 2.0) * share,
+                weight: (weights.in_carrier_domain + kind.weight / 2.0) * share,
             });
-            reading.add_spelling(kind.kind, 0.3, case);
-            reading.add_words(rules, 0.3, |word| !word.is_organisation(), case);
+            reading.add_spelling(kind.kind, weights.words_share_in_carrier_domain, weights, case);
+            reading.add_words(rules, weights.words_share_in_carrier_domain, |word| !word.is_organisation(), case);
         }
         Some((kind, _)) => {
             let own_kind = if kind.kind.is_organisation() { kind.kind } else { NetworkKind::Business };
-            let weight = (IN_OWN_DOMAIN + kind.weight) * share;
+            let weight = (weights.in_own_domain + kind.weight) * share;
             case.add(Evidence {
                 source: Source::Ptr,
                 statement: statement(NamePlace::Organisation),
@@ -110,10 +124,10 @@ pub(crate) fn judge(
             if is_confirmed {
                 case.propose(candidate(&known, weight));
             }
-            reading.add_words(rules, WORDS_SHARE_IN_OWN_DOMAIN, |word| word == NetworkKind::Crawler, case);
+            reading.add_words(rules, weights.words_share_in_own_domain, |word| word == NetworkKind::Crawler, case);
         }
         None => {
-            let weight = IN_UNKNOWN_DOMAIN * share;
+            let weight = weights.in_unknown_domain * share;
             case.add(Evidence {
                 source: Source::Ptr,
                 statement: statement(NamePlace::Unknown),
@@ -123,7 +137,7 @@ pub(crate) fn judge(
             if is_confirmed {
                 case.propose(candidate(&known, weight));
             }
-            reading.add_spelling(NetworkKind::Residential, 1.0, case);
+            reading.add_spelling(NetworkKind::Residential, 1.0, weights, case);
             reading.add_words(rules, 1.0, |_| true, case);
             reading.add_domain_words(rules, case);
         }
@@ -151,8 +165,17 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn add_spelling(&self, kind: NetworkKind, share: f32, case: &mut Case) {
-        let weight = self.spelling.weight() * share * self.share;
+    /// Whether the name is one of the carrier's own offices: `gw3.corp.provider.example`.
+    fn is_office(&self, carrier: NetworkKind, rules: &Rules) -> bool {
+        let last_label = self.host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+        matches!(carrier, NetworkKind::Residential | NetworkKind::Mobile | NetworkKind::Hosting)
+            && OFFICE_LABELS.contains(&last_label)
+            && matches!(self.spelling, Spelling::None | Spelling::Counted)
+            && rules.ptr_words.find(self.host).iter().all(|word| word.says.kind.is_organisation())
+    }
+
+    fn add_spelling(&self, kind: NetworkKind, share: f32, weights: &Weights, case: &mut Case) {
+        let weight = self.spelling.weight(weights) * share * self.share;
         if weight > 0.0 {
             case.add(Evidence {
                 source: Source::Ptr,
@@ -164,7 +187,7 @@ impl Reading<'_> {
     }
 
     fn add_words(&self, rules: &Rules, share: f32, counts: impl Fn(NetworkKind) -> bool, case: &mut Case) {
-        let mut left = MOST_WORD_WEIGHT;
+        let mut left = rules.weights.most_words;
         for word in rules.ptr_words.find(self.host).into_iter().filter(|word| counts(word.says.kind)) {
             let weight = word.says.weight.min(left).max(0.0);
             left -= weight;
@@ -179,7 +202,7 @@ impl Reading<'_> {
 
     /// Words in the domain itself: `sanbrunocable.com` is a provider by its own word for itself.
     fn add_domain_words(&self, rules: &Rules, case: &mut Case) {
-        let share = DOMAIN_WORDS_SHARE * self.share;
+        let share = rules.weights.domain_words_share * self.share;
         let Some((words, weights)) = rules.organisation_words.domain(self.domain, share) else { return };
         for (kind, weight) in weights {
             let statement = Statement::domain_words(words.clone());
@@ -190,130 +213,200 @@ impl Reading<'_> {
 
 /// How a host name spells an address; without the address, whether it looks as if.
 fn spelling(host: &str, ip: Option<IpAddr>) -> Spelling {
+    let runs = Runs::of(host);
     let by_address = match ip {
-        Some(IpAddr::V4(ip)) => spelling_v4(host, ip.octets()),
+        Some(IpAddr::V4(ip)) => runs.spelling_v4(ip.octets()),
         Some(IpAddr::V6(ip)) => spelling_v6(host, ip.octets()),
         None => Spelling::None,
     };
-    if by_address == Spelling::Whole { by_address } else { stronger(by_address, spelling_by_shape(host)) }
+    if by_address == Spelling::Whole { by_address } else { by_address.max(runs.spelling_by_shape()) }
 }
 
-fn stronger(a: Spelling, b: Spelling) -> Spelling {
-    if a.weight() >= b.weight() { a } else { b }
+/// A run of decimal digits.
+#[derive(Clone, Copy)]
+struct Run {
+    start: usize,
+    end: usize,
+    /// Of runs of up to ten digits; others are no number that matters.
+    value: Option<u64>,
 }
 
-/// The runs of decimal digits of a text that could be bytes, in order, and the longest run of digits.
-fn numbers(host: &str) -> Vec<(usize, &str)> {
-    let mut runs = Vec::new();
-    let mut start = None;
-    for (index, byte) in host.bytes().enumerate() {
-        match (byte.is_ascii_digit(), start) {
-            (true, None) => start = Some(index),
-            (false, Some(from)) => {
-                runs.push((from, &host[from..index]));
-                start = None;
+impl Run {
+    /// The byte that a run of up to three digits writes.
+    fn byte(&self) -> Option<u8> {
+        let value = self.value.filter(|_| self.end - self.start <= 3)?;
+        u8::try_from(value).ok()
+    }
+}
+
+/// The numbers in a host name, found in one pass.
+struct Runs<'a> {
+    host: &'a [u8],
+    runs: SmallVec<[Run; 16]>,
+    /// The longest run of hexadecimal digits, decimal ones included.
+    longest_hex: usize,
+}
+
+impl<'a> Runs<'a> {
+    fn of(host: &'a str) -> Self {
+        let host = host.as_bytes();
+        let mut runs: SmallVec<[Run; 16]> = SmallVec::new();
+        let mut hex = 0;
+        let mut longest_hex = 0;
+        for (index, byte) in host.iter().enumerate() {
+            hex = if byte.is_ascii_hexdigit() { hex + 1 } else { 0 };
+            longest_hex = longest_hex.max(hex);
+            if !byte.is_ascii_digit() {
+                continue;
             }
-            _ => {}
+            let digit = u64::from(byte - b'0');
+            match runs.last_mut() {
+                Some(run) if run.end == index => {
+                    run.end += 1;
+                    run.value = run.value.filter(|_| run.end - run.start <= 10).map(|value| value * 10 + digit);
+                }
+                _ => runs.push(Run { start: index, end: index + 1, value: Some(digit) }),
+            }
+        }
+        Self { host, runs, longest_hex }
+    }
+
+    fn has_in_order(&self, wanted: &[u8]) -> bool {
+        self.runs
+            .windows(wanted.len())
+            .any(|window| window.iter().zip(wanted).all(|(found, wanted)| found.byte() == Some(*wanted)))
+    }
+
+    fn has_text(&self, wanted: &[u8]) -> bool {
+        self.host.windows(wanted.len()).any(|window| window == wanted)
+    }
+
+    fn spelling_v4(&self, octets: [u8; 4]) -> Spelling {
+        let [a, b, c, d] = octets;
+        let reversed = [d, c, b, a];
+        let decimal = u64::from(u32::from_be_bytes(octets));
+        let longest = self.runs.iter().map(|run| run.end - run.start).max().unwrap_or(0);
+        let has = |octet: &u8| self.runs.iter().any(|run| run.byte() == Some(*octet));
+        let whole = self.has_in_order(&octets)
+            || self.has_in_order(&reversed)
+            || longest >= 12 && (self.has_text(&padded(octets)) || self.has_text(&padded(reversed)))
+            || self.longest_hex >= 8 && (self.has_text(&hexadecimal(octets)) || self.has_text(&hexadecimal(reversed)))
+            || self.runs.iter().any(|run| run.value == Some(decimal) && run.end - run.start >= 7)
+            || self.runs.len() >= 4 && octets.iter().all(has);
+        if whole {
+            return Spelling::Whole;
+        }
+        let half = self.has_in_order(&[c, d])
+            || self.has_in_order(&[d, c])
+            || longest >= 6 && self.has_text(&padded(octets)[6..])
+            || self.has_hexadecimal_part(&hexadecimal(octets)[4..]);
+        if half {
+            Spelling::Half
+        } else if has(&d) {
+            Spelling::Counted
+        } else {
+            Spelling::None
         }
     }
-    if let Some(from) = start {
-        runs.push((from, &host[from..]));
+
+    /// Whether four hexadecimal digits, a decimal one among them, stand alone in their part of the name.
+    fn has_hexadecimal_part(&self, wanted: &[u8]) -> bool {
+        wanted.iter().any(u8::is_ascii_digit)
+            && wanted.iter().any(u8::is_ascii_alphabetic)
+            && self.host.split(|byte| matches!(byte, b'.' | b'-' | b'_')).any(|part| part == wanted)
     }
-    runs
+
+    /// Whether a name looks as if it spelled some address: four numbers that could be bytes side by side, twelve
+    /// digits, or eight hexadecimal digits with some of each.
+    fn spelling_by_shape(&self) -> Spelling {
+        let mut longest = 0;
+        let mut current = 0;
+        let mut end_of_last = None;
+        let mut digits = 0;
+        let mut is_padded = false;
+        for run in &self.runs {
+            let touches = end_of_last.is_some_and(|end| run.start - end == 1);
+            current = match (run.byte().is_some(), touches) {
+                (true, true) => current + 1,
+                (true, false) => 1,
+                (false, _) => 0,
+            };
+            longest = longest.max(current);
+            end_of_last = Some(run.end);
+            digits = digits.max(run.end - run.start);
+            is_padded |= self.host.get(run.start..run.end).is_some_and(is_padded_address);
+        }
+        if longest >= 4 || is_padded {
+            return Spelling::Whole;
+        }
+        let is_hexadecimal = self.longest_hex >= 8
+            && self.host.split(|byte| matches!(byte, b'.' | b'-' | b'_')).any(is_hexadecimal_address);
+        if longest >= 2 || self.runs.len() >= 4 || digits >= 6 || is_hexadecimal {
+            Spelling::Half
+        } else if self.runs.is_empty() {
+            Spelling::None
+        } else {
+            Spelling::Counted
+        }
+    }
 }
 
-fn spelling_v4(host: &str, octets: [u8; 4]) -> Spelling {
-    let [a, b, c, d] = octets;
-    let runs = numbers(host);
-    let bytes: Vec<Option<u8>> = runs.iter().map(|(_, run)| run.parse().ok()).collect();
-    let has_in_order = |wanted: &[u8]| {
-        bytes
-            .windows(wanted.len())
-            .any(|window| window.iter().zip(wanted).all(|(found, wanted)| *found == Some(*wanted)))
-    };
-    let padded = format!("{a:03}{b:03}{c:03}{d:03}");
-    let padded_reversed = format!("{d:03}{c:03}{b:03}{a:03}");
-    let hex = format!("{a:02x}{b:02x}{c:02x}{d:02x}");
-    let hex_reversed = format!("{d:02x}{c:02x}{b:02x}{a:02x}");
-    let decimal = u32::from_be_bytes(octets).to_string();
-    let whole = has_in_order(&[a, b, c, d])
-        || has_in_order(&[d, c, b, a])
-        || host.contains(&padded)
-        || host.contains(&padded_reversed)
-        || host.contains(&hex)
-        || host.contains(&hex_reversed)
-        || runs.iter().any(|(_, run)| *run == decimal)
-        || [a, b, c, d].iter().all(|octet| bytes.contains(&Some(*octet))) && runs.len() >= 4;
-    if whole {
-        return Spelling::Whole;
+/// Four bytes of three decimal digits each.
+fn padded(octets: [u8; 4]) -> [u8; 12] {
+    let mut text = [0; 12];
+    for (digits, octet) in text.chunks_exact_mut(3).zip(octets) {
+        digits.copy_from_slice(&[b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10]);
     }
-    let last_two = format!("{c:03}{d:03}");
-    if has_in_order(&[c, d]) || has_in_order(&[d, c]) || host.contains(&last_two) {
-        Spelling::Half
-    } else if bytes.contains(&Some(d)) {
-        Spelling::Counted
-    } else {
-        Spelling::None
+    text
+}
+
+/// Four bytes of two hexadecimal digits each.
+fn hexadecimal(octets: [u8; 4]) -> [u8; 8] {
+    let mut text = [0; 8];
+    for (digits, octet) in text.chunks_exact_mut(2).zip(octets) {
+        digits.copy_from_slice(&[hexadecimal_digit(octet >> 4), hexadecimal_digit(octet & 15)]);
     }
+    text
+}
+
+const fn hexadecimal_digit(value: u8) -> u8 {
+    if value < 10 { b'0' + value } else { b'a' + value - 10 }
+}
+
+fn is_padded_address(run: &[u8]) -> bool {
+    run.len() == 12
+        && run.chunks_exact(3).all(|chunk| {
+            chunk.iter().fold(0u16, |value, digit| value * 10 + u16::from(digit.saturating_sub(b'0'))) <= 255
+        })
+}
+
+/// Eight hexadecimal digits of both sorts, alone in their part or behind one letter.
+fn is_hexadecimal_address(part: &[u8]) -> bool {
+    matches!(part.len(), 8 | 9)
+        && part.get(part.len() - 8..).is_some_and(|hex| {
+            hex.iter().all(u8::is_ascii_hexdigit)
+                && hex.iter().any(u8::is_ascii_digit)
+                && hex.iter().any(u8::is_ascii_alphabetic)
+        })
 }
 
 fn spelling_v6(host: &str, octets: [u8; 16]) -> Spelling {
-    let nibbles: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
-    let spelled: String = host.chars().filter(char::is_ascii_hexdigit).collect();
+    let mut nibbles = [0; 32];
+    for (digits, octet) in nibbles.chunks_exact_mut(2).zip(octets) {
+        digits.copy_from_slice(&[hexadecimal_digit(octet >> 4), hexadecimal_digit(octet & 15)]);
+    }
+    let spelled: SmallVec<[u8; 64]> = host.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let has = |wanted: &[u8]| spelled.windows(wanted.len()).any(|window| window == wanted);
+    let mut reversed = nibbles;
+    reversed.reverse();
+    let interface = &nibbles[16..];
     // The network half alone already names the line.
-    let whole = spelled.contains(&nibbles)
-        || spelled.contains(&nibbles[..16])
-        || spelled.contains(&nibbles[16..]) && !nibbles[16..].starts_with("000000000000");
+    let whole = has(&nibbles[..16])
+        || has(&reversed[16..])
+        || has(interface) && interface.iter().take(12).any(|digit| *digit != b'0');
     let dense =
         host.split('.').filter(|label| label.len() == 1 && label.bytes().all(|b| b.is_ascii_hexdigit())).count() >= 16;
     if whole || dense { Spelling::Whole } else { Spelling::None }
-}
-
-/// Whether a name looks as if it spelled some address: four numbers that could be bytes side by side, twelve digits,
-/// or eight hexadecimal digits with some of each.
-fn spelling_by_shape(host: &str) -> Spelling {
-    let runs = numbers(host);
-    let mut longest = 0;
-    let mut current = 0;
-    let mut end_of_last = None;
-    for (start, run) in &runs {
-        let is_byte = run.len() <= 3 && run.parse::<u8>().is_ok();
-        let touches = end_of_last.is_some_and(|end| start - end == 1);
-        current = match (is_byte, touches) {
-            (true, true) => current + 1,
-            (true, false) => 1,
-            (false, _) => 0,
-        };
-        longest = longest.max(current);
-        end_of_last = Some(start + run.len());
-    }
-    let all_octets = |run: &str| {
-        run.len() == 12
-            && run
-                .as_bytes()
-                .chunks(3)
-                .all(|chunk| std::str::from_utf8(chunk).is_ok_and(|text| text.parse::<u8>().is_ok()))
-    };
-    if longest >= 4 || runs.iter().any(|(_, run)| all_octets(run)) {
-        return Spelling::Whole;
-    }
-    // Eight hexadecimal digits of both sorts, alone in their part or behind one letter.
-    let is_hex_address = |part: &str| {
-        matches!(part.len(), 8 | 9)
-            && part.get(part.len() - 8..).is_some_and(|hex| {
-                hex.bytes().all(|byte| byte.is_ascii_hexdigit())
-                    && hex.bytes().any(|byte| byte.is_ascii_digit())
-                    && hex.bytes().any(|byte| byte.is_ascii_alphabetic())
-            })
-    };
-    let many = longest >= 2 || runs.len() >= 4 || runs.iter().any(|(_, run)| run.len() >= 6);
-    if many || host.split(['.', '-', '_']).any(is_hex_address) {
-        Spelling::Half
-    } else if runs.is_empty() {
-        Spelling::None
-    } else {
-        Spelling::Counted
-    }
 }
 
 #[cfg(test)]
@@ -340,6 +433,10 @@ mod tests {
             ("", None, Spelling::None),
             ("2a02-8388-e001-0001.", Some("2a02:8388:e001:1::7"), Spelling::Whole),
             ("mail.", Some("2a02:8388:e001:1::7"), Spelling::None),
+            ("1.0.0.0.1.0.0.e.8.8.3.8.2.0.a.2.", Some("2a02:8388:e001:1::7"), Spelling::Whole),
+            ("host-53e5.", Some("24.158.83.229"), Spelling::Half),
+            ("409884645.", Some("24.110.87.229"), Spelling::Whole),
+            ("123456789012345678901234567890.", Some("24.110.87.229"), Spelling::Half),
         ] {
             assert_eq!(spelling(host, ip.map(|ip| ip.parse().unwrap())), expected, "{host}");
         }

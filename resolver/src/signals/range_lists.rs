@@ -4,7 +4,7 @@
 
 use crate::{
     Evidence, NetworkKind, Source, Statement,
-    rules::{RangeMeaning, Rules},
+    rules::{RangeSays, Rules},
 };
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -14,14 +14,14 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 pub(crate) const MAGIC: &[u8; 8] = b"IPORIGIN";
 const VERSION: u16 = 1;
 /// What a list of published crawler ranges says.
-const CRAWLER: RangeMeaning = RangeMeaning { kind: NetworkKind::Crawler, weight: 20.0, is_final: true };
+const CRAWLER: RangeSays = RangeSays { kind: NetworkKind::Crawler, weight: 20.0, is_final: true };
 
 /// Disjoint ranges with what they say.
 #[derive(Default)]
 pub(crate) struct RangeTable {
     v4: Vec<(u32, u32, u16)>,
     v6: Vec<(u128, u128, u16)>,
-    labels: Vec<(RangeMeaning, Arc<str>)>,
+    labels: Vec<(RangeSays, Arc<str>)>,
     pub(crate) built_at: Option<u64>,
 }
 
@@ -46,12 +46,10 @@ impl RangeTable {
             let length = usize::try_from(rest.number(2).ok_or(CUT)?).map_err(|_| CUT)?;
             let text = std::str::from_utf8(rest.take(length).ok_or(CUT)?).map_err(|_| "a label is not UTF-8")?;
             let (provider, kind) = text.split_once('\t').unwrap_or((text, ""));
-            let meaning = rules.range_label(kind, provider).unwrap_or(RangeMeaning {
-                kind: NetworkKind::Unknown,
-                weight: 0.0,
-                is_final: false,
-            });
-            table.labels.push((meaning, format!("in a published range of {provider} ({kind})").into()));
+            let unknown = RangeSays { kind: NetworkKind::Unknown, weight: 0.0, is_final: false };
+            let (says, shown_as) =
+                rules.range_label(kind, provider).map_or((unknown, kind), |label| (label.says, &label.shown_as));
+            table.labels.push((says, format!("in a published range of {provider} ({shown_as})").into()));
         }
         for _ in 0..v4_count {
             let (Some(start), Some(end), Some(label)) = (rest.number(4), rest.number(4), rest.number(2)) else {
@@ -127,7 +125,7 @@ impl RangeTable {
     }
 
     /// What the range of an address says, if it says anything, and the statement for people.
-    pub(crate) fn meaning(&self, ip: IpAddr) -> Option<(RangeMeaning, &Arc<str>)> {
+    pub(crate) fn meaning(&self, ip: IpAddr) -> Option<(RangeSays, &Arc<str>)> {
         let label = match ip {
             IpAddr::V4(ip) => find(&self.v4, u32::from(ip)),
             IpAddr::V6(ip) => find(&self.v6, u128::from(ip)),

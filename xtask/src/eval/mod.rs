@@ -4,8 +4,10 @@
 //! and host names with a label (judged as confirmed reverse DNS names, once alone and once with their address). The
 //! tables say how often the verdict is right and which mistakes were made with the most confidence.
 
+mod folds;
+
 use crate::error::Error;
-use firmsight_resolver::{Databases, NetworkKind, Resolver, Settings, Verdict};
+use firmsight_resolver::{Databases, EvidenceList, NetworkKind, Resolver, Settings, Verdict};
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -28,6 +30,12 @@ pub(crate) struct Arguments {
     /// Print every mistake instead of the worst few.
     #[arg(long)]
     all: bool,
+    /// Print what the constants and the calibration would be without each fifth of the cases, and how good they are on it.
+    #[arg(long)]
+    folds: bool,
+    /// Print the rows of calibration.csv as these cases have them.
+    #[arg(long)]
+    fit_confidence: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
@@ -40,18 +48,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     let databases = Databases::open_default().map_err(other)?;
     let settings = Settings { dns: false, ..Settings::default() };
     let resolver = Resolver::new(databases, settings).map_err(other)?;
+    let mut shares = folds::Shares::default();
     let worst = if arguments.all { usize::MAX } else { WORST };
     for file in files {
         let table = Table::read(&file)?;
         println!("== {}, {} cases", file.display(), table.rows.len());
         if table.has("asn") && table.has("category") {
-            print!("{}", systems(&resolver, &table, worst));
+            let judged = systems(&resolver, &table);
+            print!("{}", judged.report(worst));
+            if arguments.folds {
+                print!("{}", folds::constants(&judged.cases));
+            }
+            shares.add("asn", &judged.cases);
         } else if table.has("hostname") && table.has("label") {
-            print!("{}", names(&resolver, &table, worst, false));
-            print!("{}", names(&resolver, &table, worst, true));
+            for with_address in [false, true] {
+                let (text, judged) = names(&resolver, &table, worst, with_address);
+                print!("{text}");
+                shares.add("ptr", &judged);
+            }
         } else {
             println!("networks of commercial databases: not judged here, they test the readers of those databases\n");
         }
+    }
+    if arguments.folds {
+        print!("{}", shares.calibration_by_folds());
+    }
+    if arguments.fit_confidence {
+        print!("{}", shares.rows());
     }
     Ok(())
 }
@@ -99,6 +122,9 @@ struct Judged {
     confidence: f32,
     is_right: bool,
     why: String,
+    /// Which fifth of the cases this is in.
+    fold: u64,
+    evidence: EvidenceList,
 }
 
 impl Judged {
@@ -106,11 +132,13 @@ impl Judged {
         let company = verdict.company.as_ref();
         Self {
             label: label.to_owned(),
-            subject,
             kind: verdict.kind,
             company: company.map(|company| company.domain.as_ref().unwrap_or(&company.name).to_string()),
             confidence: company.map_or(0.0, |company| company.confidence.get()),
             is_right,
+            fold: folds::fold(&subject),
+            subject,
+            evidence: verdict.evidence.clone(),
             why: verdict
                 .evidence
                 .strongest_first()
@@ -122,8 +150,8 @@ impl Judged {
 }
 
 /// Autonomous systems: which kind, and was a company kept where there is one.
-fn systems(resolver: &Resolver, table: &Table, worst: usize) -> String {
-    let mut judged = Vec::new();
+fn systems(resolver: &Resolver, table: &Table) -> Systems {
+    let mut cases = Vec::new();
     let mut absent: BTreeMap<String, usize> = BTreeMap::new();
     for row in &table.rows {
         let label = table.get(row, "category");
@@ -140,39 +168,52 @@ fn systems(resolver: &Resolver, table: &Table, worst: usize) -> String {
             "hosting" => verdict.kind == NetworkKind::Hosting,
             _ => verdict.company.is_none(),
         };
-        judged.push(Judged::new(label, format!("AS{number} {}", table.get(row, "org")), &verdict, is_right));
+        cases.push(Judged::new(label, format!("AS{number} {}", table.get(row, "org")), &verdict, is_right));
     }
-    let mut text = String::from("by ASN signals alone; ASNs that are in no database are counted apart\n");
-    confusion(&mut text, &judged);
-    let share = |labels: &[&str]| {
-        let of: Vec<&Judged> = judged.iter().filter(|case| labels.contains(&case.label.as_str())).collect();
-        (of.iter().filter(|case| case.is_right).count(), of.len())
-    };
-    for (name, labels) in [
-        ("residential, mobile, isp: no company named", &["residential", "mobile", "isp", "residential|mobile"][..]),
-        ("business and education: company kept", &["business", "education"]),
-        ("business: company kept", &["business"]),
-        ("education: company kept", &["education"]),
-        ("government: company kept", &["government"]),
-        ("hosting: kind right", &["hosting"]),
-        ("personal: no company named", &["personal"]),
-    ] {
-        let (right, all) = share(labels);
-        line(&mut text, format_args!("{name:<46} recall {:.3} ({right} of {all})", ratio(right, all)));
+    Systems { cases, absent }
+}
+
+/// Judged autonomous systems.
+struct Systems {
+    cases: Vec<Judged>,
+    absent: BTreeMap<String, usize>,
+}
+
+impl Systems {
+    fn report(&self, worst: usize) -> String {
+        let Self { cases: judged, absent } = self;
+        let mut text = String::from("by ASN signals alone; ASNs that are in no database are counted apart\n");
+        confusion(&mut text, judged);
+        let share = |labels: &[&str]| {
+            let of: Vec<&Judged> = judged.iter().filter(|case| labels.contains(&case.label.as_str())).collect();
+            (of.iter().filter(|case| case.is_right).count(), of.len())
+        };
+        for (name, labels) in [
+            ("residential, mobile, isp: no company named", &["residential", "mobile", "isp", "residential|mobile"][..]),
+            ("business and education: company kept", &["business", "education"]),
+            ("business: company kept", &["business"]),
+            ("education: company kept", &["education"]),
+            ("government: company kept", &["government"]),
+            ("hosting: kind right", &["hosting"]),
+            ("personal: no company named", &["personal"]),
+        ] {
+            let (right, all) = share(labels);
+            line(&mut text, format_args!("{name:<46} recall {:.3} ({right} of {all})", ratio(right, all)));
+        }
+        let named = |labels: &[&str]| {
+            judged.iter().filter(|case| case.company.is_some() && labels.contains(&case.label.as_str())).count()
+        };
+        let good = named(&["business", "education", "government", "education|government", "business|government"]);
+        let all = judged.iter().filter(|case| case.company.is_some()).count();
+        line(&mut text, format_args!("{:<46} precision {:.3} ({good} of {all})", "a company named", ratio(good, all)));
+        line(&mut text, format_args!("absent: {absent:?}"));
+        mistakes(&mut text, judged, worst);
+        text
     }
-    let named = |labels: &[&str]| {
-        judged.iter().filter(|case| case.company.is_some() && labels.contains(&case.label.as_str())).count()
-    };
-    let good = named(&["business", "education", "government", "education|government", "business|government"]);
-    let all = judged.iter().filter(|case| case.company.is_some()).count();
-    line(&mut text, format_args!("{:<46} precision {:.3} ({good} of {all})", "a company named", ratio(good, all)));
-    line(&mut text, format_args!("absent: {absent:?}"));
-    mistakes(&mut text, &judged, worst);
-    text
 }
 
 /// Host names: an organisation's own, or not.
-fn names(resolver: &Resolver, table: &Table, worst: usize, with_address: bool) -> String {
+fn names(resolver: &Resolver, table: &Table, worst: usize, with_address: bool) -> (String, Vec<Judged>) {
     let mut judged = Vec::new();
     let (mut answered, mut right_domain) = (0, 0);
     for row in &table.rows {
@@ -212,7 +253,7 @@ fn names(resolver: &Resolver, table: &Table, worst: usize, with_address: bool) -
         line(&mut text, format_args!("{label:<46} right {:.3} ({right} of {all})", ratio(right, all)));
     }
     mistakes(&mut text, &judged, worst);
-    text
+    (text, judged)
 }
 
 /// Label by kind, and how many got a company.

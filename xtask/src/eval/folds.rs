@@ -45,13 +45,16 @@ fn measure(cases: &[&Judged], business: f32, hosting: f32) -> [f64; 4] {
             _ => continue,
         };
         let added = [(NetworkKind::Business, business), (NetworkKind::Hosting, hosting)];
-        let kind = if is_open(case) { fitting::winner_with(&case.evidence, &added, LEAST_SCORE) } else { case.kind };
+        let is_right = || {
+            let kind = fitting::winner_with(&case.evidence, &added, LEAST_SCORE);
+            match group {
+                0 => !kind.is_organisation(),
+                3 => kind == NetworkKind::Hosting,
+                _ => kind.is_organisation(),
+            }
+        };
         all[group] += 1;
-        right[group] += usize::from(match group {
-            0 => !kind.is_organisation(),
-            3 => kind == NetworkKind::Hosting,
-            _ => kind.is_organisation(),
-        });
+        right[group] += usize::from(if is_open(case) { is_right() } else { case.is_right });
     }
     [0, 1, 2, 3].map(|group| ratio(right[group], all[group]))
 }

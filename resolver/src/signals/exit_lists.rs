@@ -3,11 +3,11 @@
 //! Nothing can be known of who browses through them, so they are final.
 
 use super::range_lists::RangeTable;
-use crate::{NetworkKind, rules::RangeMeaning};
+use crate::{NetworkKind, rules::RangeSays};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-const RELAY: RangeMeaning = RangeMeaning { kind: NetworkKind::Anonymizer, weight: 20.0, is_final: true };
+const RELAY: RangeSays = RangeSays { kind: NetworkKind::Anonymizer, weight: 20.0, is_final: true };
 /// The first word of Tor's list.
 const TOR_START: &str = "ExitNode ";
 

@@ -92,7 +92,7 @@ impl RangeTable {
     }
 
     /// A table of networks that all mean the same.
-    pub(super) fn of(meaning: RangeMeaning, statement: &str, networks: Vec<IpNet>) -> Result<Self, String> {
+    pub(super) fn of(meaning: RangeSays, statement: &str, networks: Vec<IpNet>) -> Result<Self, String> {
         let mut table = Self { labels: vec![(meaning, statement.into())], ..Self::default() };
         table.add(0, networks);
         table.finish().map_err(str::to_owned)

@@ -22,7 +22,7 @@ const FILES: &[TrackerFile] = &[
     ("core.0123456789abcdef.wasm", WASM),
     ("core.fedcba9876543210.js", b"export function run(){}"),
 ];
-const ALL_SITES: &str = r#"{"endpoint":"/lfa","sites":{"addresses":{"consent":"cookieless"},"cookieless":{"consent":"cookieless"},"free":{"consent":"not-required"},"identify":{"identify":true},"own":{"consent":"cookieless"}}}"#;
+const ALL_SITES: &str = r#"{"days":400,"endpoint":"/lfa","sites":{"addresses":{"consent":"cookieless"},"cookieless":{"consent":"cookieless"},"free":{"consent":"not-required"},"identify":{"identify":true},"own":{"consent":"cookieless"}}}"#;
 
 fn unpacked(encoding: &str, body: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
@@ -52,7 +52,7 @@ async fn the_script_carries_the_settings_of_the_sites() {
     }
 
     let one = setup.get("/lfa.js?site=required", &[]).await;
-    assert_eq!(one.text(), r#"(function(s){start(s)})({"endpoint":"/lfa","sites":{"required":{}}});"#);
+    assert_eq!(one.text(), r#"(function(s){start(s)})({"days":400,"endpoint":"/lfa","sites":{"required":{}}});"#);
     let none = setup.get("/lfa.js?site=nobody", &[]).await;
     assert_eq!((none.status, none.problem()["rule"].as_str()), (StatusCode::NOT_FOUND, Some("unknown-site")));
 

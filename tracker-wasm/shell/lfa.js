@@ -95,7 +95,7 @@
     a: (body) => send(body, "omit"),
     t: (delay) => setTimeout(tell, delay, "timer"),
     w: (stored) =>
-      (watching = watching || part("page", { tell, effects, options, endpoint })).then((arrived) => arrived?.(stored)),
+      (watching = watching || part("page", { tell, effects, options, endpoint })).then((arrived) => arrived?.(+stored)),
   };
 
   const encoder = new TextEncoder();

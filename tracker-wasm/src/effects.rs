@@ -17,7 +17,8 @@ pub const BEACON: u8 = b'b';
 pub const ANONYMOUS_BEACON: u8 = b'a';
 /// Call with the event `timer` after so many milliseconds.
 pub const TIMER: u8 = b't';
-/// A pageview has begun: fetch the part that watches the page, if it isn't here yet, and tell it.
+/// A pageview has begun: fetch the part that watches the page, if it isn't here yet, and tell it; the rest is `1` where
+/// it may store what could not be delivered, else `0`.
 pub const WATCH: u8 = b'w';
 
 /// Collects effects in their wire form.

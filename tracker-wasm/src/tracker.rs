@@ -335,7 +335,7 @@ impl<'a> Tracker<'a> {
         self.state[ReportedMs] = 0;
         self.state[Scroll] = 0;
         self.send_soon(event, 0);
-        self.effects.begin(effects::WATCH);
+        push_number(self.effects.begin(effects::WATCH), (self.state.permission() == Permission::Stored).into());
     }
 
     /// An event on the running page. `props` is a JSON object or empty.

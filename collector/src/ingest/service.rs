@@ -128,7 +128,7 @@ impl<S: EventSink> PublicService<S> {
             trust: ProxyTrust { networks: settings.trusted_proxies.clone(), header: settings.client_ip_header.clone() },
             rate_limit: RateLimit::per_minute(settings.beacons_per_address_per_minute),
             body_slots: Semaphore::new(settings.max_bodies_in_flight.min(Semaphore::MAX_PERMITS)),
-            tracker: TrackerFiles::new(files, &settings.script_path, &settings.endpoint_path),
+            tracker: TrackerFiles::new(files, &settings.script_path, &settings.endpoint_path, settings.client_id_life),
             untrusted_proxy_requests: AtomicU64::new(0),
             last_refusal: AtomicI64::new(0),
             settings,

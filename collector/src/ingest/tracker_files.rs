@@ -15,6 +15,7 @@ use std::{
     collections::HashMap,
     io::{self, Write},
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 mod embedded {
@@ -124,6 +125,7 @@ fn gzip(plain: &[u8]) -> io::Result<Vec<u8>> {
 pub(super) struct TrackerFiles {
     script: Option<&'static str>,
     endpoint_path: String,
+    client_id_days: u64,
     beside: HashMap<String, Prepared>,
     rendered: Mutex<Rendered>,
 }
@@ -139,7 +141,7 @@ struct Rendered {
 impl TrackerFiles {
     /// `core.<hash>.wasm` becomes `{stem}.<hash>.wasm` beside the script, whose stem is its path without `.js`.
     #[must_use]
-    pub(super) fn new(files: &[File], script_path: &str, endpoint_path: &str) -> Self {
+    pub(super) fn new(files: &[File], script_path: &str, endpoint_path: &str, client_id_life: Duration) -> Self {
         let stem = script_path.strip_suffix(".js").unwrap_or(script_path);
         let find = |name| files.iter().find(|(own, _)| *own == name).map(|(_, content)| *content);
         let beside = files.iter().filter(|(name, _)| *name != SCRIPT).map(|(name, content)| {
@@ -150,6 +152,7 @@ impl TrackerFiles {
         Self {
             script: find(SCRIPT).and_then(|content| std::str::from_utf8(content).ok()),
             endpoint_path: endpoint_path.to_owned(),
+            client_id_days: client_id_life.as_secs() / (24 * 60 * 60),
             beside: beside.collect(),
             rendered: Mutex::default(),
         }
@@ -204,7 +207,7 @@ impl TrackerFiles {
         Ok(file.answer(request))
     }
 
-    /// `{"endpoint":"/lfa","sites":{"ID":{"consent":"cookieless","identify":true}}}`, sites in order.
+    /// `{"days":400,"endpoint":"/lfa","sites":{"ID":{"consent":"cookieless","identify":true}}}`, sites in order.
     fn settings<'a>(&self, sites: impl Iterator<Item = &'a Site>) -> String {
         let mut sites: Vec<(&SiteId, Value)> = sites
             .map(|site| {
@@ -220,7 +223,7 @@ impl TrackerFiles {
             .collect();
         sites.sort_by_key(|(id, _)| *id);
         let sites: Map<String, Value> = sites.into_iter().map(|(id, own)| (id.to_string(), own)).collect();
-        json!({ "endpoint": self.endpoint_path, "sites": sites }).to_string()
+        json!({ "days": self.client_id_days, "endpoint": self.endpoint_path, "sites": sites }).to_string()
     }
 }
 

@@ -1,27 +1,29 @@
-// What may only be watched once tracking is allowed: links that leave the site or fetch a file, and how far down the
-// page was seen. Fetched when the first pageview begins.
+// What may only be done once tracking is allowed: watching links, forms and how far down the page was seen, and
+// sending again what did not arrive. Fetched when the first pageview begins.
+import deliver from "../watching/delivery.js";
+import { describe } from "../watching/forms.js";
+import { kindOf } from "../watching/links.js";
 
-const DOWNLOADS = /\.(7z|avi|csv|dmg|docx?|exe|gz|key|mov|mp[34]|msi|numbers|od[pst]|pages|pdf|pkg|pptx?|rar|rtf|txt|wav|wmv|xlsx?|zip)$/i;
-
-/** What following the link is: `download`, `outbound` or nothing. */
-export const kindOf = (link, page) =>
-  !/^https?:$/.test(link.protocol)
-    ? ""
-    : link.hasAttribute("download") || DOWNLOADS.test(link.pathname)
-      ? "download"
-      : link.host != page.host
-        ? "outbound"
-        : "";
-
-/** `tell` tells the core; called again for each pageview. */
-export default ({ tell }) => {
+/** `tell` tells the core; what this gives is called for each pageview. */
+export default ({ tell, effects, options, endpoint }) => {
   const clicked = (event) => {
     // Buttons 0 and 1 follow a link; clicks inside of shadow trees name their link in the path only.
     const link = event.button < 2 && event.composedPath().find((element) => element.href && element.pathname);
-    const kind = link && kindOf(link, location);
+    if (!link || link.closest("[data-lfa-ignore]")) return;
+    const kind = kindOf(link, location.host, options.downloads);
     if (kind) tell("watched", kind, JSON.stringify({ url: link.href.split("#")[0] }));
   };
   for (const name of ["click", "auxclick"]) addEventListener(name, clicked, true);
+
+  const submitted = ({ target: form }) => {
+    if (form.closest("[data-lfa-ignore]")) return;
+    const { fields, values } = describe(form, options.formValues);
+    // By getAttribute: a field that is called "id" hides the form's own.
+    const name = form.getAttribute("id") || form.getAttribute("name");
+    const withValues = Object.keys(values)[0] && JSON.stringify({ fields, values });
+    tell("watched", "form", JSON.stringify({ fields }), name, withValues);
+  };
+  addEventListener("submit", submitted, true);
 
   let told;
   const scrolled = () => {
@@ -31,7 +33,10 @@ export default ({ tell }) => {
     if (depth > told) tell("depth", (told = depth));
   };
   addEventListener("scroll", scrolled, { passive: true });
-  return () => {
+
+  const mayStore = deliver(effects, endpoint);
+  return (stored) => {
+    mayStore(stored);
     told = 0;
     scrolled();
   };

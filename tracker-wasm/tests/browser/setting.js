@@ -22,7 +22,7 @@ const ARGUMENTS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
-  "--host-resolver-rules=MAP *.shop.example 127.0.0.1",
+  "--host-resolver-rules=MAP *.shop.example 127.0.0.1, MAP *.firm.co.uk 127.0.0.1, MAP *.studio.photography 127.0.0.1",
 ];
 
 function checkChromium() {

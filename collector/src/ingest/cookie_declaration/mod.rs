@@ -70,6 +70,9 @@ pub(super) struct Item {
     purpose: fn(&Texts) -> &'static str,
 }
 
+/// The tracker drops what is older, since the collector would not believe it.
+const QUEUE_DAYS: u64 = beacon::MAX_EVENT_AGE_MS / (24 * 60 * 60 * 1000);
+
 /// Everything that the tracker may store.
 pub(super) const ITEMS: &[Item] = &[
     Item {
@@ -87,6 +90,14 @@ pub(super) const ITEMS: &[Item] = &[
         life: Life::AsClientId,
         begin: Begin::WithClientId,
         purpose: |texts| texts.expiry,
+    },
+    Item {
+        name: "_lfa_queue",
+        storage: Storage::LocalStorage,
+        category: Category::Statistics,
+        life: Life::Days(QUEUE_DAYS),
+        begin: Begin::WithClientId,
+        purpose: |texts| texts.queue,
     },
     Item {
         name: "_lfa_test_cookie_stored",

@@ -13,6 +13,7 @@ pub(super) struct Texts {
     local_storage: &'static str,
     pub(super) client_id: &'static str,
     pub(super) expiry: &'static str,
+    pub(super) queue: &'static str,
     pub(super) probe: &'static str,
     pub(super) choice: &'static str,
     pub(super) after_consent: &'static str,
@@ -62,6 +63,7 @@ const ENGLISH: Texts = Texts {
     client_id: "A random number by which this browser is recognised on its next visit, so that several visits count as \
                 one visitor.",
     expiry: "The day on which the number in _lfa ends.",
+    queue: "What could not be sent yet, such as pages seen without a network; removed once it was sent.",
     probe: "A trial that shows for which domain this browser takes cookies.",
     choice: "Your choice: whether you agreed or refused.",
     after_consent: "after you agreed",
@@ -86,6 +88,7 @@ const GERMAN: Texts = Texts {
     client_id: "Eine Zufallszahl, an der dieser Browser beim nächsten Besuch wiedererkannt wird, damit mehrere Besuche \
                 als ein Besucher zählen.",
     expiry: "Der Tag, an dem die Zahl in _lfa endet.",
+    queue: "Was noch nicht gesendet werden konnte, etwa ohne Netz besuchte Seiten; nach dem Senden entfernt.",
     probe: "Ein Versuch, der zeigt, für welche Domain dieser Browser Cookies annimmt.",
     choice: "Ihre Wahl: ob Sie zugestimmt oder abgelehnt haben.",
     after_consent: "nach Ihrer Zustimmung",
@@ -110,6 +113,7 @@ const FRENCH: Texts = Texts {
     client_id: "Un nombre aléatoire auquel ce navigateur est reconnu à la visite suivante, afin que plusieurs visites \
                 comptent pour un seul visiteur.",
     expiry: "Le jour où prend fin le nombre contenu dans _lfa.",
+    queue: "Ce qui n’a pas encore pu être envoyé, comme des pages vues hors ligne ; supprimé une fois envoyé.",
     probe: "Un essai qui montre pour quel domaine ce navigateur accepte les cookies.",
     choice: "Votre choix : si vous avez accepté ou refusé.",
     after_consent: "après votre accord",

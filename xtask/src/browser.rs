@@ -57,3 +57,10 @@ pub(crate) fn with_collector() -> Result<(), Error> {
     let binary = machine::target().join("debug").join("firmsight");
     machine::run(npm().env("FIRMSIGHT_BINARY", binary).args(["run", "--silent", "test:collector"]))
 }
+
+/// A thousand scripted sessions, whose pageviews must all be stored, each once; sixty are in every run.
+pub(crate) fn sessions() -> Result<(), Error> {
+    let binary = machine::target().join("debug").join("firmsight");
+    let tests = ["run", "--silent", "test:sessions"];
+    machine::run(npm().env("FIRMSIGHT_BINARY", binary).env("FIRMSIGHT_SESSIONS", "1000").args(tests))
+}

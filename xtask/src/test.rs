@@ -54,6 +54,7 @@ const LONG_STEPS: &[Step] = &[
             ]))
         },
     },
+    Step { name: "a thousand browser sessions against the real collector", run: browser::sessions },
     Step { name: "fuzzing", run: fuzzing::run },
 ];
 

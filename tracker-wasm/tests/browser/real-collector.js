@@ -37,8 +37,11 @@ async function startProxy(collector, pages) {
   };
 }
 
-/** Starts everything with these sites, consent modes by id, on the host 127.0.0.1. */
-export async function startCollector(sites, pages = new Map()) {
+/**
+ * Starts everything with these sites, consent modes by id, on the host 127.0.0.1; `settings` are further ones of the
+ * collector, as environment variables.
+ */
+export async function startCollector(sites, pages = new Map(), settings = {}) {
   if (!existsSync(BINARY)) throw new Error(`no ${BINARY}: run \`cargo xtask test\`, which builds it`);
   const folder = await mkdtemp(join(tmpdir(), "firmsight-browser-"));
   const environment = {
@@ -50,6 +53,7 @@ export async function startCollector(sites, pages = new Map()) {
     FIRMSIGHT_PUBLIC__TRUSTED_PROXIES: '["loopback"]',
     FIRMSIGHT_RESOLVER__DNS: "false",
     FIRMSIGHT_SPOOL__SEGMENT_AGE: "200ms",
+    ...settings,
   };
   const server = spawn(BINARY, ["serve"], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
   let store;
@@ -83,6 +87,8 @@ export async function startCollector(sites, pages = new Map()) {
   }
   return {
     address: proxy.address,
+    adminAddress,
+    token,
     firmsight,
     leads,
     /** Asks the reports API until what it shows of a site passes the test. */

@@ -6,8 +6,8 @@
 // file; "%CORE%" and "%MANAGERS%" are replaced by `cargo xtask tracker`.
 ((served) => {
   const page = window;
-  const before = page.lfa || {};
-  if (before.q?.here) return; // Included twice counts once.
+  const before = page.lfa?.q;
+  if (before?.here) return; // Included twice counts once.
   const quietly = (action) => {
     try {
       return action();
@@ -15,7 +15,7 @@
   };
 
   // Calls wait in the queue until the core has arrived; later calls go through the same `push`.
-  const queue = before.q || [];
+  const queue = before || [];
   queue.here = 1;
   (page.lfa = (...call) => {
     queue.push(call);
@@ -87,26 +87,24 @@
   const effects = {
     c: (cookie) => assign(cookie, (widest = widest || domains().find(takesCookies) || "")),
     r: (name) => ["", ...domains()].map((domain) => assign(name + "=;max-age=0", domain)),
-    e: (days) =>
-      days
-        ? localStorage.setItem("_lfa_expiry", new Date(Date.now() + days * DAY).toISOString())
-        : ["expiry", "queue"].map((name) => localStorage.removeItem("_lfa_" + name)),
+    e: (days) => {
+      if (days) localStorage._lfa_expiry = new Date(Date.now() + days * DAY).toISOString();
+      else delete localStorage._lfa_expiry, delete localStorage._lfa_queue;
+    },
     b: (body) => quietly(() => navigator.sendBeacon(endpoint, body)) || send(body, "include"),
     a: (body) => send(body, "omit"),
     t: (delay) => setTimeout(tell, delay, "timer"),
     w: (stored) =>
-      (watching = watching || part("page", { tell, effects, options, endpoint })).then((arrived) => arrived?.(+stored)),
+      (watching = watching || part("page", { tell, effects, options, endpoint })).then((arrived) => arrived?.(stored)),
   };
 
-  const encoder = new TextEncoder();
-  const decoder = new TextDecoder();
   const run = (fields) => {
-    const input = encoder.encode(fields.join(FIELD));
+    const input = new TextEncoder().encode(fields.join(FIELD));
     const at = core.reserve(input.length);
     new Uint8Array(core.memory.buffer).set(input, at);
     const output = core.run(input.length);
     const memory = new Uint8Array(core.memory.buffer);
-    return decoder.decode(memory.subarray(output, memory.indexOf(0, output))).split(FIELD);
+    return new TextDecoder().decode(memory.subarray(output, memory.indexOf(0, output))).split(FIELD);
   };
 
   const tell = (happened, ...given) =>

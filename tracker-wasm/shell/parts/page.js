@@ -36,7 +36,7 @@ export default ({ tell, effects, options, endpoint }) => {
 
   const mayStore = deliver(effects, endpoint);
   return (stored) => {
-    mayStore(stored);
+    mayStore(+stored);
     told = 0;
     scrolled();
   };

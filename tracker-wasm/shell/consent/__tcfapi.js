@@ -2,9 +2,10 @@
 // A purpose is its number. By default 1 (storage), and 8 (content performance) or 9 (audience statistics).
 import { answer, purposes } from "../purposes.js";
 
-export default (say, words, api) => {
+export default (say, words) => {
   let decided;
-  api("addEventListener", 2, (data, success) => {
+  // Not the function by which it was found: that may have been a stub, which the platform replaces when it arrives.
+  window.__tcfapi("addEventListener", 2, (data, success) => {
     if (!success) return;
     if (data.gdprApplies === false) say("absent");
     else if (data.eventStatus == "cmpuishown") {

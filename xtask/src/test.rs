@@ -31,7 +31,16 @@ const STEPS: &[Step] = &[
     Step {
         name: "the resolver without DNS",
         run: || {
-            cargo(&["clippy", "--package", "firmsight-resolver", "--no-default-features", "--locked", "--", "--deny", "warnings"])
+            cargo(&[
+                "clippy",
+                "--package",
+                "firmsight-resolver",
+                "--no-default-features",
+                "--locked",
+                "--",
+                "--deny",
+                "warnings",
+            ])
         },
     },
     Step { name: "documentation", run: documentation },

@@ -52,7 +52,7 @@ enum Words {
     Fixed(&'static str),
     Shared(Arc<str>),
     Word(Arc<str>),
-    DomainWords([Option<Arc<str>>; 3]),
+    OfDomain([Option<Arc<str>>; 3]),
     NameInDomain { is_confirmed: bool, place: NamePlace, domain: DomainStatement },
 }
 
@@ -126,7 +126,7 @@ impl Statement {
 
     /// A domain has words; the first three of them.
     pub(crate) const fn domain_words(words: [Option<Arc<str>>; 3]) -> Self {
-        Self(Words::DomainWords(words))
+        Self(Words::OfDomain(words))
     }
 
     /// A host name is in a domain.
@@ -141,7 +141,7 @@ impl fmt::Display for Statement {
             Words::Fixed(text) => f.write_str(text),
             Words::Shared(text) => f.write_str(text),
             Words::Word(word) => write!(f, "the name has the word {word:?}"),
-            Words::DomainWords(words) => {
+            Words::OfDomain(words) => {
                 f.write_str("the domain has the words")?;
                 words.iter().flatten().try_for_each(|word| write!(f, " {word:?}"))
             }

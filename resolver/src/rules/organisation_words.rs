@@ -15,6 +15,9 @@ const EVERY: &str = "*";
 
 type Weights = [f32; KINDS.len()];
 
+/// The words that are shown for a domain.
+type FirstWords = [Option<Arc<str>>; 3];
+
 /// The compiled rule file.
 pub(crate) struct OrganisationWords {
     words: WordList<Weights>,
@@ -60,7 +63,7 @@ impl OrganisationWords {
         &self,
         domain: &str,
         share: f32,
-    ) -> Option<([Option<Arc<str>>; 3], impl Iterator<Item = (NetworkKind, f32)>)> {
+    ) -> Option<(FirstWords, impl Iterator<Item = (NetworkKind, f32)>)> {
         let found = self.find(domain);
         let word = |index: usize| found.get(index).map(|word| Arc::clone(&word.word));
         (!found.is_empty()).then(|| ([word(0), word(1), word(2)], weights(&found, [0.0; KINDS.len()], share)))

@@ -72,6 +72,7 @@ pub mod fuzzing;
 mod mapped_file;
 mod mmdb;
 mod names;
+pub mod network_lists;
 mod output;
 mod profiles;
 mod resolver;

@@ -271,7 +271,7 @@ impl Mmdb {
 /// it at most four times. The branches of a damaged one may meet again: then a hundred nodes make 2¹⁰⁰ paths. The reader
 /// skips leaves without data and aliases of IPv4 inside its loop, where nothing could count them; so they are asked for
 /// and left out here.
-fn networks(
+pub(crate) fn networks(
     reader: &Reader<MappedFile>,
 ) -> Result<impl Iterator<Item = Result<LookupResult<'_, MappedFile>, MaxMindDbError>>, MaxMindDbError> {
     let options = WithinOptions::default().include_networks_without_data().include_aliased_networks();

@@ -238,6 +238,25 @@ pub(super) enum Geoip {
     Status(List),
     /// Fetch newer files from the sources in [geoip] of the configuration; a running server takes them by itself
     Update,
+    /// Make one file of your own or licensed lists of networks and the organisations behind them
+    #[command(
+        after_help = "Lists are CSV with a header, NDJSON or MMDB, plain, .gz or .zst; docs/company-data.md names the columns.\n\
+                            Where networks overlap the narrower one counts, of equal ones the one of the list named first."
+    )]
+    Build(GeoipBuild),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GeoipBuild {
+    /// The lists, the one that counts most first; - reads standard input
+    #[arg(required = true, value_name = "INPUT")]
+    pub(super) inputs: Vec<PathBuf>,
+    /// The file to make or to replace
+    #[arg(long, value_name = "FILE.mmdb")]
+    pub(super) output: PathBuf,
+    /// What is written into the file about its sources and licences
+    #[arg(long, value_name = "TEXT")]
+    pub(super) description: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -340,6 +359,7 @@ mod tests {
             "migrate --dry-run --cluster main",
             "geoip status",
             "geoip update",
+            "geoip build ours.csv licensed.ndjson.gz bought.mmdb --output networks.mmdb",
             "config check",
             "config example --config firmsight.toml",
             "privacy export --site shop --visitor LF1.1.0123456789abcdef.1700000000000",

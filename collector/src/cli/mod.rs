@@ -6,6 +6,7 @@
 mod access;
 mod arguments;
 mod geoip;
+mod geoip_build;
 mod hosts_file;
 mod import;
 mod resolve;
@@ -78,6 +79,8 @@ pub(crate) enum CliError {
     Runtime(io::Error),
     #[error("can't start logging: {0}")]
     Log(String),
+    #[error(transparent)]
+    Build(#[from] firmsight_resolver::network_lists::BuildError),
     #[error("{0}")]
     Unavailable(&'static str),
     /// The command line is wrong in a way that its definition can't say.
@@ -129,6 +132,7 @@ async fn dispatch(config: Config, command: arguments::Command) -> Result<(), Cli
         }
         Typed::Geoip(arguments::Geoip::Status(arguments::List { json })) => geoip::status(&config, json),
         Typed::Geoip(arguments::Geoip::Update) => geoip::update(&config).await,
+        Typed::Geoip(arguments::Geoip::Build(arguments)) => print(&geoip_build::run(&arguments)?),
         Typed::Migrate(arguments) => {
             if arguments.cluster.is_some_and(|name| !name.is_empty()) {
                 return Err(SetupError::Cluster.into());

@@ -4,6 +4,7 @@
 //! `received + recovered = stored + dropped + rejected + in flight`; each method moves events from
 //! one place to another and can't unbalance the sum.
 
+use firmsight_resolver::LeftOut;
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -66,6 +67,17 @@ named_enum! {
         SpoolDamaged = "spool-damaged",
         /// ClickHouse refused the row for what is in it, while it took others.
         Unstorable = "unstorable",
+        /// A rule of the owner's says to ignore the network or the company (`[resolver].rules`).
+        Ignored = "ignored",
+    }
+}
+
+impl From<LeftOut> for DropReason {
+    fn from(left_out: LeftOut) -> Self {
+        match left_out {
+            LeftOut::OwnOffice => Self::OwnNetwork,
+            LeftOut::Ignored => Self::Ignored,
+        }
     }
 }
 

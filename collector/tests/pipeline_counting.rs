@@ -69,6 +69,7 @@ impl Resolve for Addresses {
             ptr: NameAnswer::NotAsked,
             is_final: false,
             evidence: EvidenceList::default(),
+            left_out: None,
         })
     }
 

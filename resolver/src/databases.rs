@@ -1,8 +1,10 @@
 //! The data files behind a resolver: opened, told apart by content, ready to be asked.
 
 use crate::{
-    DatabaseKind, ResolverError,
+    DatabaseKind, OwnerRules, ResolverError,
+    company_databases::{CompanyDatabase, NetworkFacts},
     mmdb::{Facts, Mmdb, OperatorKey, Place},
+    network_lists::{self, FieldNames, ListForm},
     rules::{Rules, operator_sizes::Footprint},
     signals::{
         domain_map::DomainMap,
@@ -13,7 +15,7 @@ use crate::{
 use std::{
     collections::HashMap,
     fs,
-    io::{ErrorKind, Read},
+    io::{BufRead, BufReader, ErrorKind, Read},
     net::IpAddr,
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -21,6 +23,8 @@ use std::{
 
 /// Lists are read into memory; a file larger than this was never one.
 const MAX_LIST_BYTES: u64 = 256 << 20;
+/// As much is looked at to tell lists from other files.
+const MAX_FIRST_LINE: u64 = 64 << 10;
 
 /// What is known about one opened data file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +42,8 @@ pub struct DatabaseStatus {
 /// The opened data files.
 pub struct Databases {
     mmdb: Vec<Mmdb>,
+    pub(crate) companies: Vec<CompanyDatabase>,
+    pub(crate) owner_rules: OwnerRules,
     pub(crate) domain_map: DomainMap,
     pub(crate) ranges: Vec<RangeTable>,
     lists: Vec<DatabaseStatus>,
@@ -57,6 +63,8 @@ impl Databases {
     pub fn none() -> Self {
         Self {
             mmdb: Vec::new(),
+            companies: Vec::new(),
+            owner_rules: OwnerRules::default(),
             domain_map: DomainMap::default(),
             ranges: Vec::new(),
             lists: Vec::new(),
@@ -134,7 +142,9 @@ impl Databases {
             build_epoch,
             records: u64::try_from(records).ok(),
         };
-        if start.starts_with(MAGIC) {
+        if let Some(form) = list_form(path)? {
+            self.companies.push(CompanyDatabase::of_list(path, form)?);
+        } else if start.starts_with(MAGIC) {
             let table =
                 RangeTable::from_range_list(&read_list(path)?, rules).map_err(|error| damaged(error.to_owned()))?;
             self.lists.push(status(DatabaseKind::RangeList, table.built_at, table.len()));
@@ -153,21 +163,47 @@ impl Databases {
             self.lists.push(status(DatabaseKind::RangeList, table.built_at, table.len()));
             self.ranges.push(table);
         } else {
-            self.mmdb.push(Mmdb::open(path, copies)?);
+            let companies = CompanyDatabase::open(path, copies)?;
+            if companies.as_ref().is_none_or(CompanyDatabase::is_network_or_place_database) {
+                self.mmdb.push(Mmdb::open(path, copies)?);
+            }
+            self.companies.extend(companies);
         }
         Ok(())
     }
 
-    /// What was opened, in the order given; lists after databases.
+    /// Has the owner's rules asked before any data.
+    #[must_use]
+    pub fn with_owner_rules(mut self, rules: OwnerRules) -> Self {
+        self.owner_rules = rules;
+        self
+    }
+
+    /// What was opened, in the order given; databases that name organisations and lists after the others.
     #[must_use]
     pub fn status(&self) -> Vec<DatabaseStatus> {
-        let mmdb = self.mmdb.iter().map(|mmdb| DatabaseStatus {
+        let is_named_below = |mmdb: &&Mmdb| !self.companies.iter().any(|companies| companies.path == mmdb.path);
+        let mmdb = self.mmdb.iter().filter(is_named_below).map(|mmdb| DatabaseStatus {
             file: mmdb.path.clone(),
             kind: mmdb.kind,
             build_epoch: Some(mmdb.build_epoch()),
             records: None,
         });
-        mmdb.chain(self.lists.iter().cloned()).collect()
+        let companies = self.companies.iter().map(|companies| DatabaseStatus {
+            file: companies.path.clone(),
+            kind: companies.kind,
+            build_epoch: Some(companies.build_epoch()),
+            records: None,
+        });
+        mmdb.chain(companies).chain(self.lists.iter().cloned()).collect()
+    }
+
+    /// What each database that names organisations says of an address, as it stands there; verdicts weigh it.
+    #[must_use]
+    pub fn network_facts(&self, ip: IpAddr) -> Vec<NetworkFacts> {
+        let found =
+            |database: &CompanyDatabase| Some(NetworkFacts::of(database.kind, &database.look_up(ip.to_canonical())?));
+        self.companies.iter().filter_map(found).collect()
     }
 
     /// Everything the network databases know of an address.
@@ -233,6 +269,20 @@ fn read_error(path: &Path) -> impl FnOnce(std::io::Error) -> ResolverError {
         ErrorKind::NotFound => ResolverError::Missing { path },
         _ => ResolverError::Read { path, source },
     }
+}
+
+/// The form of a list of networks and organisations, when a file's first line shows that it is one.
+fn list_form(path: &Path) -> Result<Option<ListForm>, ResolverError> {
+    let mut line = Vec::new();
+    let file = fs::File::open(path).map_err(read_error(path))?;
+    BufReader::new(file.take(MAX_FIRST_LINE)).read_until(b'\n', &mut line).map_err(read_error(path))?;
+    Ok(if network_lists::row_of_json(&line).is_ok() {
+        Some(ListForm::Ndjson)
+    } else if FieldNames::of_header(&line).is_ok() {
+        Some(ListForm::Csv)
+    } else {
+        None
+    })
 }
 
 /// The first bytes of a file, enough to tell the forms apart.

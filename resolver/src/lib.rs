@@ -59,6 +59,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod company_databases;
 mod databases;
 mod decision;
 #[cfg(feature = "dns")]
@@ -74,6 +75,7 @@ mod mmdb;
 mod names;
 pub mod network_lists;
 mod output;
+mod owner_rules;
 mod profiles;
 mod resolver;
 mod rules;
@@ -82,16 +84,19 @@ mod signals;
 mod verdict;
 mod verdict_cache;
 
+pub use company_databases::NetworkFacts;
 pub use databases::{DatabaseStatus, Databases};
 #[cfg(feature = "dns")]
 pub use dns::DnsStatistics;
 pub use error::ResolverError;
 pub use evidence::{Evidence, EvidenceList, Source, Statement};
 pub use mmdb::DatabaseKind;
+pub use names::registrable_domain;
 pub use output::{explain, to_json};
+pub use owner_rules::{LeftOut, OwnerRule, OwnerRules, RuleAction, RuleError, RuleSubject, RulesError};
 pub use profiles::{
-    Address, Employees, Links, Parent, Profile, ProfileFileWriter, ProfileLookup, ProfileSource, Profiles,
-    ProfilesStatus, Revenue, SourceStatus,
+    Address, Employees, Links, Open, Parent, Profile, ProfileFileWriter, ProfileInputs, ProfileLookup, ProfileSource,
+    Profiles, ProfilesError, ProfilesReport, ProfilesStatus, Revenue, SourceStatus, build_profiles,
 };
 pub use resolver::{DoorVerdict, Resolver, Settings};
 pub use verdict::{Asn, Company, CompanyId, Confidence, Location, NameAnswer, NetworkKind, Verdict};

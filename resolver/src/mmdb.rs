@@ -37,6 +37,22 @@ pub enum DatabaseKind {
     RangeList,
     /// Ranges that crawlers publish.
     CrawlerRanges,
+    /// Network to provider and customer (GeoIP2 ISP).
+    Isp,
+    /// Network to place, provider, customer and type of user (GeoIP2 Enterprise).
+    Enterprise,
+    /// Network to kind of line (GeoIP2 Connection Type).
+    ConnectionTypes,
+    /// Networks of VPNs, proxies, relays, Tor (GeoIP2 Anonymous IP, IPinfo privacy).
+    Anonymizers,
+    /// Network to the domain of its addresses' names (GeoIP2 Domain).
+    Domains,
+    /// Network to company and its type (IPinfo company, core).
+    Companies,
+    /// Network to operator and its type (IPinfo ASN).
+    OperatorTypes,
+    /// A list of the owner's, or one that `firmsight geoip build` made.
+    OwnList,
 }
 
 impl DatabaseKind {
@@ -50,6 +66,14 @@ impl DatabaseKind {
             Self::DomainMap => "domain-map",
             Self::RangeList => "range-list",
             Self::CrawlerRanges => "crawler-ranges",
+            Self::Isp => "isp",
+            Self::Enterprise => "enterprise",
+            Self::ConnectionTypes => "connection-types",
+            Self::Anonymizers => "anonymizers",
+            Self::Domains => "domains",
+            Self::Companies => "companies",
+            Self::OperatorTypes => "operator-types",
+            Self::OwnList => "own-list",
         }
     }
 }
@@ -369,7 +393,15 @@ impl<'a> AsnRecord<'a> {
 
 /// An AS number written as a number, as `"15169"` or as `"AS15169"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct AsNumber(u32);
+pub(crate) struct AsNumber(pub(crate) u32);
+
+impl AsNumber {
+    /// Reads `"15169"` or `"AS15169"`.
+    pub(crate) fn of_text(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("AS").or_else(|| text.strip_prefix("as")).unwrap_or(text);
+        digits.parse().ok().map(Self)
+    }
+}
 
 impl<'de> Deserialize<'de> for AsNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -383,8 +415,7 @@ impl<'de> Deserialize<'de> for AsNumber {
                 u32::try_from(value).map(AsNumber).map_err(E::custom)
             }
             fn visit_str<E: de::Error>(self, value: &str) -> Result<AsNumber, E> {
-                let digits = value.strip_prefix("AS").or_else(|| value.strip_prefix("as")).unwrap_or(value);
-                digits.parse().map(AsNumber).map_err(E::custom)
+                AsNumber::of_text(value).ok_or_else(|| E::custom("no AS number"))
             }
         }
         deserializer.deserialize_any(Visitor)

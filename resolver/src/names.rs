@@ -38,7 +38,7 @@ pub(crate) fn clean(name: &str) -> Option<Arc<str>> {
 /// Suffixes that companies opened to their customers (`compute-1.amazonaws.com`, `github.io`) are looked through, so
 /// that such a name belongs to the company that runs the platform. `None` for names without a known ending.
 #[must_use]
-pub(crate) fn registrable_domain(name: &str) -> Option<Arc<str>> {
+pub fn registrable_domain(name: &str) -> Option<Arc<str>> {
     let name = clean(name)?;
     registrable_part(&name).map(Arc::from)
 }

@@ -1,6 +1,6 @@
 //! Verdicts for people and for programs.
 
-use crate::{NameAnswer, Verdict};
+use crate::{LeftOut, NameAnswer, Verdict};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -51,6 +51,13 @@ pub fn explain(verdict: &Verdict) -> String {
     for evidence in evidence {
         let kind = evidence.kind.map_or("", |kind| kind.as_str());
         line(&mut text, format_args!("  {:+5.1} {kind:<12} {}", evidence.weight, evidence.statement));
+    }
+    match verdict.left_out {
+        Some(LeftOut::OwnOffice) => {
+            line(&mut text, format_args!("  left out: a rule of yours says that this is your own office"))
+        }
+        Some(LeftOut::Ignored) => line(&mut text, format_args!("  left out: a rule of yours says to ignore it")),
+        None => {}
     }
     if verdict.is_final {
         line(&mut text, format_args!("  nothing else can change this"));
@@ -104,6 +111,7 @@ pub fn to_json(input: &str, verdict: &Verdict) -> serde_json::Value {
         "ptr": name,
         "ptr_state": state,
         "is_final": verdict.is_final,
+        "left_out": verdict.left_out,
         "evidence": verdict.evidence,
     })
 }

@@ -1,13 +1,15 @@
 //! The resolver: asks every signal, then decides.
 
 use crate::{
-    DatabaseStatus, Databases, Evidence, Location, NameAnswer, NetworkKind, ResolverError, Source, Statement, Verdict,
+    Asn, DatabaseStatus, Databases, Evidence, LeftOut, Location, NameAnswer, NetworkFacts, NetworkKind, ResolverError,
+    RuleAction, Source, Statement, Verdict,
     decision::{Case, Scores},
     mmdb::Facts,
-    names,
+    names::{self, registrable_part},
     rules::Rules,
     signals::{
         asn::{self, Operator, OperatorCache, System},
+        company_database::{self, Door},
         ptr_name,
     },
     verdict_cache::{NameState, VerdictCache},
@@ -107,6 +109,8 @@ pub struct DoorVerdict {
     pub kind: NetworkKind,
     /// As in [`Verdict::is_final`].
     pub is_final: bool,
+    /// As in [`Verdict::left_out`], by rules on networks.
+    pub left_out: Option<LeftOut>,
 }
 
 impl Resolver {
@@ -253,6 +257,7 @@ impl Resolver {
             ptr: NameAnswer::NotAsked,
             is_final: decision.is_final,
             evidence: decision.evidence,
+            left_out: None,
         }
     }
 }
@@ -269,24 +274,41 @@ impl Data {
     }
 
     fn door(&self, ip: IpAddr) -> DoorVerdict {
-        if self.rules.special_purpose.statement(ip).is_some() {
-            return DoorVerdict { kind: NetworkKind::Reserved, is_final: true };
-        }
         let mut scores = Scores::default();
         let mut is_final = false;
+        let rule = self.databases.owner_rules.of_address(ip);
+        let left_out = rule.and_then(RuleAction::left_out);
+        if let Some(rule) = rule {
+            rule.tell("", &mut Door { scores: &mut scores, is_final: &mut is_final });
+        } else if self.rules.special_purpose.statement(ip).is_some() {
+            return DoorVerdict { kind: NetworkKind::Reserved, is_final: true, left_out };
+        }
         for (meaning, _) in self.databases.ranges.iter().filter_map(|table| table.meaning(ip)) {
             scores.add(meaning.kind, meaning.weight);
             is_final |= meaning.is_final;
         }
+        for database in &self.databases.companies {
+            if let Some(record) = database.look_up(ip) {
+                let mut door = Door { scores: &mut scores, is_final: &mut is_final };
+                company_database::judge(database.kind, &record, &self.databases.domain_map, &self.rules, &mut door);
+            }
+        }
         self.operator(ip).score(&mut scores);
-        DoorVerdict { kind: scores.winner(self.rules.weights.least_score), is_final }
+        let kind = scores.winner(self.rules.weights.least_score);
+        DoorVerdict { kind, is_final: is_final || left_out.is_some(), left_out }
     }
 
     fn judge(&self, ip: Option<IpAddr>, name: NameAnswer) -> Verdict {
         let mut case = Case::default();
         let mut location = None;
         let mut asn = None;
-        let reserved = ip.and_then(|ip| self.rules.special_purpose.evidence(ip));
+        let owner_rules = &self.databases.owner_rules;
+        let rule = ip.and_then(|ip| owner_rules.of_address(ip));
+        let mut left_out = rule.and_then(RuleAction::left_out);
+        if let Some(rule) = rule {
+            rule.tell("the network", &mut case);
+        }
+        let reserved = ip.filter(|_| rule.is_none()).and_then(|ip| self.rules.special_purpose.evidence(ip));
         let is_reserved = reserved.is_some();
         if let Some(evidence) = reserved {
             case.add_final(evidence);
@@ -302,6 +324,31 @@ impl Data {
             operator.add_to(&mut case);
             location = Some(self.location(ip, &operator.country));
             asn.clone_from(&operator.asn);
+            for database in &self.databases.companies {
+                let Some(record) = database.look_up(ip) else { continue };
+                company_database::judge(database.kind, &record, &self.databases.domain_map, &self.rules, &mut case);
+                if asn.is_none() {
+                    asn = record.asn.map(|number| {
+                        let (name, domain) = (record.as_name.to_owned(), record.as_domain.to_owned());
+                        Arc::new(Asn { number, name, domain })
+                    });
+                }
+            }
+        }
+        // A rule on a network is the narrower one: rules on domains are asked where there is none.
+        if rule.is_none() && !owner_rules.is_empty() {
+            let of_name = match &name {
+                NameAnswer::Confirmed(host) => registrable_part(host).and_then(|domain| owner_rules.of_domain(domain)),
+                _ => None,
+            };
+            let of_operator = || owner_rules.of_domain(registrable_part(&asn.as_ref()?.domain)?);
+            if let Some(rule) = of_name {
+                rule.tell("the domain of its name", &mut case);
+                left_out = rule.left_out();
+            } else if let Some(rule) = of_operator() {
+                rule.tell("the domain of its operator", &mut case);
+                left_out = rule.left_out();
+            }
         }
         if let NameAnswer::Confirmed(host) | NameAnswer::Unconfirmed(host) = &name
             && !is_reserved
@@ -319,6 +366,11 @@ impl Data {
             case.add(Evidence { source: Source::Ptr, statement, kind: None, weight: 0.0 });
         }
         let decision = case.decide(&self.rules);
+        if left_out.is_none()
+            && let Some(domain) = decision.company.as_ref().and_then(|company| company.domain.as_deref())
+        {
+            left_out = owner_rules.of_domain(domain).and_then(RuleAction::left_out);
+        }
         Verdict {
             ip,
             kind: decision.kind,
@@ -326,8 +378,9 @@ impl Data {
             location: location.unwrap_or_default(),
             asn,
             ptr: name,
-            is_final: decision.is_final,
+            is_final: decision.is_final || left_out.is_some(),
             evidence: decision.evidence,
+            left_out,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Texts in a verdict are shared with the data that they came from, so that a verdict is cheap to make and to clone.
 
-use crate::{EvidenceList, Source};
+use crate::{EvidenceList, LeftOut, Source};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{fmt, net::IpAddr, sync::Arc};
@@ -231,6 +231,8 @@ pub struct Verdict {
     pub is_final: bool,
     /// Everything that was weighed.
     pub evidence: EvidenceList,
+    /// The owner's rules leave visits from here out.
+    pub left_out: Option<LeftOut>,
 }
 
 impl Verdict {

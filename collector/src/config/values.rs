@@ -1,7 +1,7 @@
 //! The kinds of values a key can have; each reads itself from text and says what it allows.
 
 use bytesize::ByteSize;
-use firmsight_resolver::NetworkKind;
+use firmsight_resolver::{NetworkKind, OwnerRule};
 use ipnet::IpNet;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -473,6 +473,34 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DataFile(PathBuf);
+
+/// One of the owner's rules; says what is wrong with it in the words of the rules themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RuleText(OwnerRule);
+
+impl RuleText {
+    /// The rule.
+    #[must_use]
+    pub const fn get(&self) -> &OwnerRule {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for RuleText {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let shown: String = text.chars().take(120).collect();
+        text.parse().map(Self).map_err(|error| format!("the rule {shown:?}: {error}"))
+    }
+}
+
+impl From<RuleText> for String {
+    fn from(rule: RuleText) -> Self {
+        rule.0.to_string()
+    }
+}
 
 impl DataFile {
     pub(super) fn new(name: &str) -> Self {

@@ -1,14 +1,16 @@
 //! Bytes of a file to lines: decompressed by magic, each line within its limit.
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use std::io::{self, BufRead, BufReader, Read};
 
 /// Longest accepted line, in bytes; a longer one is counted and skipped, never kept in memory.
 pub const MAX_LINE_BYTES: usize = 256 * 1024;
+const BZIP2_MAGIC: &[u8] = b"BZh";
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
-/// Undoes gzip (also of several members) and Zstandard, recognised by their first bytes.
+/// Undoes gzip and bzip2 (also of several members) and Zstandard, recognised by their first bytes.
 ///
 /// # Errors
 /// When the file can't be read or a decoder can't be made.
@@ -17,6 +19,8 @@ pub fn decompressed<'a>(file: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a
     let start = file.fill_buf()?;
     if start.starts_with(GZIP_MAGIC) {
         Ok(Box::new(BufReader::with_capacity(128 * 1024, MultiGzDecoder::new(file))))
+    } else if start.starts_with(BZIP2_MAGIC) {
+        Ok(Box::new(BufReader::with_capacity(128 * 1024, MultiBzDecoder::new(file))))
     } else if start.starts_with(ZSTD_MAGIC) {
         Ok(Box::new(BufReader::with_capacity(128 * 1024, zstd::stream::read::Decoder::with_buffer(file)?)))
     } else {

@@ -32,7 +32,7 @@ use crate::{
     time::UnixMillis,
 };
 use bytes::Bytes;
-use firmsight_resolver::NetworkKind;
+use firmsight_resolver::{LeftOut, NetworkKind};
 use http_body_util::Full;
 use ipnet::IpNet;
 use std::{
@@ -103,6 +103,8 @@ pub struct LocalJudgement {
     pub kind: NetworkKind,
     /// No later signal can overturn it.
     pub is_final: bool,
+    /// A rule of the owner's leaves the network out.
+    pub left_out: Option<LeftOut>,
 }
 
 /// Judges addresses from data in memory.
@@ -160,7 +162,7 @@ impl EventSink for Spool {
 impl LocalJudge for firmsight_resolver::Resolver {
     fn judge(&self, address: IpAddr) -> LocalJudgement {
         let verdict = self.door(address);
-        LocalJudgement { kind: verdict.kind, is_final: verdict.is_final }
+        LocalJudgement { kind: verdict.kind, is_final: verdict.is_final, left_out: verdict.left_out }
     }
 }
 

@@ -201,6 +201,9 @@ fn rate_limit(arrival: &Arrival<'_>) -> Outcome {
 fn local_verdict(arrival: &Arrival<'_>) -> Outcome {
     let judgement = arrival.judge.judge(arrival.address);
     let at_the_door = arrival.access_networks == AccessNetworks::Drop;
+    if let Some(left_out) = judgement.left_out {
+        return Outcome::Drop(left_out.into());
+    }
     match judgement.kind {
         NetworkKind::Crawler if judgement.is_final => Outcome::Drop(DropReason::Crawler),
         NetworkKind::Reserved if judgement.is_final => Outcome::Drop(DropReason::Reserved),

@@ -131,6 +131,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
                     event_time: event_time(beacon, event),
                     network: verdict.map_or(NetworkKind::Unknown, |verdict| verdict.kind),
                     keep: &self.settings.keep,
+                    left_out: verdict.and_then(|verdict| verdict.left_out),
                     forgotten_until: forgotten.get(&(beacon.site.to_string(), visitor.0)).copied(),
                     is_repeated: seen.contains(&key),
                 };

@@ -69,6 +69,7 @@ pub(super) fn verdict(kind: NetworkKind) -> Verdict {
         ptr: NameAnswer::NotAsked,
         is_final: false,
         evidence: EvidenceList::default(),
+        left_out: None,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     time::UnixMillis,
 };
 use beacon::{Consent, EventKind};
-use firmsight_resolver::NetworkKind;
+use firmsight_resolver::{LeftOut, NetworkKind};
 
 /// All that a step may look at.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,8 @@ pub struct Case<'a> {
     pub network: NetworkKind,
     /// The kinds of network that the owner keeps.
     pub keep: &'a [NetworkKind],
+    /// A rule of the owner's leaves it out.
+    pub left_out: Option<LeftOut>,
     /// The visitor wants everything up to this time forgotten.
     pub forgotten_until: Option<UnixMillis>,
     /// An event with the same key was kept before in this batch.
@@ -39,11 +41,12 @@ pub struct Step {
 }
 
 /// The table, in order; the first reason counts.
-pub const STEPS: [Step; 5] = [
+pub const STEPS: [Step; 6] = [
     // What a forget event asks for is carried out whatever network it came from.
     Step { name: "forget", decide: forget },
     Step { name: "site", decide: site },
     Step { name: "identify", decide: identify },
+    Step { name: "owner-rule", decide: owner_rule },
     Step { name: "network", decide: network },
     Step { name: "repeat", decide: repeat },
 ];
@@ -68,6 +71,10 @@ fn site(case: &Case<'_>) -> Option<DropReason> {
 fn identify(case: &Case<'_>) -> Option<DropReason> {
     let is_allowed = case.site.is_some_and(|site| site.identify) && case.beacon.consent == Consent::Granted;
     (case.event.kind == EventKind::Identify && !is_allowed).then_some(DropReason::IdentifyNotAllowed)
+}
+
+fn owner_rule(case: &Case<'_>) -> Option<DropReason> {
+    case.left_out.map(DropReason::from)
 }
 
 fn network(case: &Case<'_>) -> Option<DropReason> {
@@ -111,6 +118,7 @@ mod tests {
             event_time: UnixMillis(NOON),
             network: NetworkKind::Business,
             keep: &KEEP,
+            left_out: None,
             forgotten_until: None,
             is_repeated: false,
         };
@@ -129,6 +137,8 @@ mod tests {
         assert_eq!(decided(Pageview, |case| case.site = None), Some(DropReason::SiteRemoved));
         assert_eq!(decided(Identify, |case| case.network = NetworkKind::Mobile), Some(DropReason::Mobile));
         assert_eq!(decided(Pageview, |case| case.is_repeated = true), Some(DropReason::Repeated));
+        assert_eq!(decided(Pageview, |case| case.left_out = Some(LeftOut::Ignored)), Some(DropReason::Ignored));
+        assert_eq!(decided(Pageview, |case| case.left_out = Some(LeftOut::OwnOffice)), Some(DropReason::OwnNetwork));
         let plain = fixtures::site("shop");
         let mut unknown = fixtures::beacon("shop", NOON);
         unknown.consent = Consent::Unknown;
@@ -142,6 +152,7 @@ mod tests {
                 event_time: UnixMillis(NOON),
                 network: NetworkKind::Business,
                 keep: &KEEP,
+                left_out: None,
                 forgotten_until: None,
                 is_repeated: false,
             };

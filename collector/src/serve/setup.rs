@@ -6,7 +6,7 @@ use crate::{
     ingest,
     pipeline::{self, visits::VisitTimeout},
 };
-use firmsight_resolver::{Databases, Resolver, ResolverError};
+use firmsight_resolver::{Databases, OwnerRule, OwnerRules, Resolver, ResolverError, RulesError};
 use ipnet::IpNet;
 use std::{path::PathBuf, time::Duration};
 
@@ -36,6 +36,9 @@ pub enum SetupError {
     /// A data file can't be used.
     #[error(transparent)]
     Resolver(#[from] ResolverError),
+    /// One of the owner's rules can't be used.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// The preset needs a list that is not there.
     #[error(
         "public.trusted_proxies: \"cloudflare\" needs Cloudflare's list of ranges, which is in none of {places}: \

@@ -84,7 +84,7 @@ impl LocalJudge for Judge {
         } else {
             (NetworkKind::Business, false)
         };
-        LocalJudgement { kind, is_final }
+        LocalJudgement { kind, is_final, left_out: None }
     }
 }
 

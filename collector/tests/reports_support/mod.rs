@@ -161,6 +161,7 @@ impl ResolveForReports for OneCompany {
             ptr: NameAnswer::NotAsked,
             is_final: false,
             evidence: EvidenceList::default(),
+            left_out: None,
         };
         Box::pin(async { Arc::new(verdict) })
     }

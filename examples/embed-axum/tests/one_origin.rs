@@ -31,7 +31,7 @@ struct Anywhere;
 
 impl LocalJudge for Anywhere {
     fn judge(&self, _: IpAddr) -> LocalJudgement {
-        LocalJudgement { kind: NetworkKind::Business, is_final: false }
+        LocalJudgement { kind: NetworkKind::Business, is_final: false, left_out: None }
     }
 }
 

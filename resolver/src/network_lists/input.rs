@@ -247,7 +247,11 @@ pub(crate) fn domain_of(text: &str) -> String {
     let host = text.split_once("://").map_or(text, |(_, rest)| rest);
     let host = host.split(['/', '?', '#', ':']).next().unwrap_or_default();
     let host = host.rsplit('@').next().unwrap_or_default();
-    if host.parse::<IpAddr>().is_ok() { String::new() } else { registrable_domain(host).unwrap_or_default() }
+    if host.parse::<IpAddr>().is_ok() {
+        String::new()
+    } else {
+        registrable_domain(host).map(|domain| domain.to_string()).unwrap_or_default()
+    }
 }
 
 /// Our word for a publisher's word; empty when it is none.
@@ -267,7 +271,7 @@ fn kind_of(text: &str) -> &'static str {
 }
 
 /// Reads a line of NDJSON.
-pub(super) fn row_of_json(line: &[u8]) -> Result<NetworkRow, RowError> {
+pub(crate) fn row_of_json(line: &[u8]) -> Result<NetworkRow, RowError> {
     let value: Value = serde_json::from_slice(line).map_err(|error| RowError::Json(error.to_string()))?;
     let fields = Fields::of(&value).ok_or_else(|| RowError::Json("it is something else".to_owned()))?;
     let networks = match (fields.find(NETWORK), fields.find(START), fields.find(END)) {

@@ -25,10 +25,11 @@ mod sort;
 mod tree;
 
 pub use input::{FieldNames, NetworkRow, RowError};
+pub(crate) use input::{domain_of, row_of_json};
 
+use crate::{company_databases::CompanyRecord, mapped_file::MappedFile};
 use encode::DataSection;
 use maxminddb::{Reader, WithinOptions};
-use serde::Deserialize;
 use sort::{Entry, Sorter};
 use std::{
     io::{self, BufRead, Write},
@@ -198,17 +199,16 @@ pub fn build(
 
 /// Maps the finished file and walks it with the reader that will serve it: every network must be where the tree put it and
 /// lead to a record that decodes. The order of the walk is not that of the writing, so what is compared is a sum.
-#[allow(unsafe_code)]
 fn read_back(path: &Path, written: NetworkSum, progress: &mut dyn FnMut(BuildProgress)) -> Result<(), BuildError> {
     let fault = |error: maxminddb::MaxMindDbError| BuildError::ReadBack(error.to_string());
     progress(BuildProgress::Checking);
-    // SAFETY: the file is ours, has no name that anybody else knows yet, and is not written to any more.
-    let reader = unsafe { Reader::open_mmap(path) }.map_err(fault)?;
+    let file = MappedFile::open(path, None).map_err(|error| BuildError::ReadBack(error.to_string()))?;
+    let reader = Reader::from_source(file).map_err(fault)?;
     let mut found = NetworkSum::default();
     for entry in reader.networks(WithinOptions::default()).map_err(fault)? {
         let entry = entry.map_err(fault)?;
         let network = entry.network().map_err(fault)?;
-        entry.decode::<Record<'_>>().map_err(fault)?;
+        entry.decode::<CompanyRecord<'_>>().map_err(fault)?;
         let (address, prefix) = match network.ip() {
             IpAddr::V4(ip) => (u128::from(u32::from(ip)), network.prefix() + 96),
             IpAddr::V6(ip) => (u128::from(ip), network.prefix()),
@@ -221,18 +221,6 @@ fn read_back(path: &Path, written: NetworkSum, progress: &mut dyn FnMut(BuildPro
     } else {
         Err(BuildError::ReadBack(format!("{found:?} where {written:?} was written")))
     }
-}
-
-/// One organisation's record, as the resolver reads it too.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Record<'a> {
-    #[serde(borrow, default)]
-    pub(crate) name: Option<&'a str>,
-    #[serde(borrow, default)]
-    pub(crate) domain: Option<&'a str>,
-    /// A word of [`crate::NetworkKind`].
-    #[serde(borrow, default)]
-    pub(crate) kind: Option<&'a str>,
 }
 
 /// Takes the rows of one input.
@@ -289,18 +277,16 @@ impl Loader<'_> {
                 break;
             }
             if !line.trim_ascii().is_empty() {
-                self.row(path, number, input::row_of_json(&line))?;
+                self.row(path, number, row_of_json(&line))?;
             }
         }
         Ok(())
     }
 
-    #[allow(unsafe_code)]
     fn mmdb(&mut self, path: &Path) -> Result<(), BuildError> {
         let unreadable = |reason: String| BuildError::Input { path: path.to_owned(), reason };
-        // SAFETY: the file must not be changed in place meanwhile; publishers' tools replace files.
-        let reader =
-            unsafe { Reader::open_mmap(path) }.map_err(|error| unreadable(format!("not an mmdb file ({error})")))?;
+        let file = MappedFile::open(path, None).map_err(|error| unreadable(error.to_string()))?;
+        let reader = Reader::from_source(file).map_err(|error| unreadable(format!("not an mmdb file ({error})")))?;
         let networks = crate::mmdb::networks(&reader).map_err(|error| unreadable(error.to_string()))?;
         for (number, found) in (1..).zip(networks) {
             let row = found.map_err(|error| error.to_string()).and_then(|found| {

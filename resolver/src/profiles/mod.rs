@@ -7,8 +7,14 @@
 //!
 //! An organisation with several domains has one profile; every one of its domains leads there.
 
+mod build;
 mod file;
+pub(crate) mod fuzzing;
+mod gleif;
+mod owner_file;
+mod wikidata;
 
+pub use build::{Open, ProfileInputs, ProfilesError, ProfilesReport, build_profiles};
 pub use file::{ProfileFileWriter, Profiles, ProfilesStatus, SourceStatus};
 
 use serde::{Deserialize, Serialize};

@@ -4,6 +4,7 @@
 //! folder and never the other way round.
 
 pub(crate) mod calibration;
+pub(crate) mod database_values;
 pub(crate) mod file;
 pub(crate) mod operator_sizes;
 mod organisation_words;
@@ -14,6 +15,7 @@ mod words;
 
 use self::{
     calibration::Calibration,
+    database_values::DatabaseValues,
     file::{KindWeight, rows},
     operator_sizes::OperatorSizes,
     organisation_words::OrganisationWords,
@@ -58,6 +60,7 @@ pub(crate) struct Rules {
     pub(crate) ptr_words: WordList<KindWeight>,
     pub(crate) organisation_words: OrganisationWords,
     pub(crate) operator_sizes: OperatorSizes,
+    pub(crate) database_values: DatabaseValues,
 }
 
 /// What a range says.
@@ -137,6 +140,7 @@ impl Rules {
             ptr_words,
             organisation_words,
             operator_sizes,
+            database_values: DatabaseValues::compile()?,
         })
     }
 

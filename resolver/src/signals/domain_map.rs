@@ -66,6 +66,11 @@ impl DomainMap {
         self.owners.get_key_value(registrable_domain)
     }
 
+    /// Name and type of the owner of a domain.
+    pub(crate) fn owner(&self, registrable_domain: &str) -> Option<&DomainOwner> {
+        self.owners.get(registrable_domain)
+    }
+
     /// Adds the rows of another map; rows that are already there stay.
     pub(crate) fn merge(&mut self, other: Self) {
         for (domain, owner) in other.owners {

@@ -2,6 +2,7 @@
 //! organisation, a candidate for the visiting company. None of them does I/O; none knows the others.
 
 pub(crate) mod asn;
+pub(crate) mod company_database;
 pub(crate) mod domain_map;
 pub(crate) mod exit_lists;
 pub(crate) mod ptr_name;

@@ -177,6 +177,12 @@ impl Resolver {
         self.inner.data.load().databases.status()
     }
 
+    /// What each database that names organisations says of an address, as it stands there; verdicts weigh it.
+    #[must_use]
+    pub fn network_facts(&self, ip: IpAddr) -> Vec<NetworkFacts> {
+        self.inner.data.load().databases.network_facts(ip)
+    }
+
     /// Kind and finality of [`Self::local`], for addresses that may never come again: nothing is remembered but their
     /// operator, and nothing is allocated for an operator that was seen before.
     #[must_use]

@@ -50,7 +50,7 @@ fn maxminds_databases_are_known_by_their_metadata() {
 #[test]
 fn the_isp_database_names_customers_but_never_the_provider() {
     let resolver = resolver(Databases::open(&[test_database("seven.mmdb")]).unwrap());
-    let facts = &resolver.databases().network_facts(ip("1.128.0.1"))[0];
+    let facts = &resolver.network_facts(ip("1.128.0.1"))[0];
     assert_eq!(
         (facts.organization.as_str(), facts.isp.as_str(), facts.asn),
         ("Telstra Internet", "Telstra Internet", Some(1221))
@@ -153,7 +153,7 @@ fn ipinfos_files_are_read_in_their_standard_and_free_forms() {
         let path = folder.path().join(format!("{number}.bin"));
         fs::write(&path, mmdb_writer::database(database_type, &serde_json::from_str(record).unwrap())).unwrap();
         let resolver = resolver(Databases::open(&[path]).unwrap());
-        assert_eq!(resolver.databases().status()[0].kind, kind, "{database_type}");
+        assert_eq!(resolver.database_status()[0].kind, kind, "{database_type}");
         let verdict = resolver.local(ip("5.1.2.3"));
         assert_eq!(verdict.kind, network, "{database_type}: {:?}", verdict.evidence);
         let found = verdict.company.as_ref().and_then(|company| company.domain.as_deref());
@@ -185,7 +185,7 @@ fn the_owners_rules_come_before_the_owners_lists_and_these_before_bought_data() 
         ),
     ] {
         let resolver = with_list(folder.path(), name, &list, rules);
-        let kinds: Vec<_> = resolver.databases().status().iter().map(|status| status.kind).collect();
+        let kinds: Vec<_> = resolver.database_status().iter().map(|status| status.kind).collect();
         assert_eq!(kinds, [DatabaseKind::OwnList, DatabaseKind::Isp]);
         for (address, company, left_out) in [
             ("1.128.0.9", Some(("acme.com", "Acme")), None),

@@ -9,6 +9,7 @@ mod debian;
 mod demo;
 mod error;
 mod eval;
+mod eval_databases;
 mod fuzzing;
 mod machine;
 mod npm_package;

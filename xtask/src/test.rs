@@ -1,6 +1,6 @@
 //! `cargo xtask test`: all set-up, then every check that decides what lands.
 
-use crate::{browser, build, debian, error::Error, fuzzing, machine};
+use crate::{browser, build, data, debian, error::Error, fuzzing, machine};
 use std::{
     process::Command,
     time::{Duration, Instant},
@@ -23,6 +23,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step { name: "programs for tests", run: || debian::ensure(debian::FOR_TESTS) },
     Step { name: "data, embedded ClickHouse, tracker", run: build::set_up },
+    Step { name: "data for tests", run: data::for_tests },
     Step { name: "formatting", run: || cargo(&["fmt", "--all", "--check"]) },
     Step {
         name: "lints",

@@ -22,11 +22,13 @@ pub(super) fn build(config: &Config, arguments: CompaniesBuild) -> Result<String
     let CompaniesBuild { wikidata, gleif, gleif_relationships, owner, output } = arguments;
     let output = output.unwrap_or_else(|| config.company_profiles());
     if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|source| CliError::DataDirectory { path: folder.to_owned(), source })?;
+        std::fs::create_dir_all(folder)
+            .map_err(|source| CliError::DataDirectory { path: folder.to_owned(), source })?;
     }
     let inputs = ProfileInputs { wikidata, gleif, gleif_relationships, owner };
     let bar = ProgressBar::no_length();
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {bytes}/{total_bytes}  {eta} left  {msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {bytes}/{total_bytes}  {eta} left  {msg}")
+    {
         bar.set_style(style);
     }
     let open = |path: &Path| -> io::Result<Box<dyn BufRead>> {

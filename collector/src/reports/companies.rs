@@ -5,7 +5,7 @@ use axum::{
     Extension, Json,
     extract::{RawQuery, State},
 };
-use firmsight_resolver::{Company, Location, Verdict};
+use firmsight_resolver::{Company, Location, Profile, Verdict};
 use serde::Serialize;
 use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc};
 
@@ -13,6 +13,11 @@ use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc};
 pub trait ResolveForReports: Send + Sync {
     /// The verdict on an address, DNS included; never fails, at worst it knows nothing.
     fn verdict(&self, address: IpAddr) -> Pin<Box<dyn Future<Output = Arc<Verdict>> + Send + '_>>;
+
+    /// What is known of the company that has a registrable domain.
+    fn profile(&self, _domain: &str) -> Option<Profile> {
+        None
+    }
 }
 
 /// Objects are there even when nothing in them is known: clients read `company.revenue.amount` without looking.
@@ -65,7 +70,11 @@ struct Social {
     linkedin: Option<String>,
 }
 
-fn enrichment(address: IpAddr, company: &Company, location: &Location) -> Enrichment {
+fn enrichment(address: IpAddr, company: &Company, profile: Option<Profile>, location: &Location) -> Enrichment {
+    let profile = profile.unwrap_or_default();
+    let employees = profile.employees;
+    let revenue = profile.revenue;
+    let some = |text: String| (!text.is_empty()).then_some(text);
     Enrichment {
         id: company.id.to_string(),
         ip_address: address,
@@ -73,11 +82,25 @@ fn enrichment(address: IpAddr, company: &Company, location: &Location) -> Enrich
         company: EnrichedCompany {
             name: company.name.to_string(),
             domain: company.domain.as_deref().map(str::to_owned),
-            logo_url: None,
-            revenue: Revenue::default(),
-            employees_range: EmployeesRange::default(),
-            industries: Industries { name: company.industry.as_deref().map(str::to_owned), sic: [], naics: [] },
-            social: Social::default(),
+            logo_url: some(profile.logo),
+            revenue: Revenue {
+                year: revenue.as_ref().and_then(|revenue| u16::try_from(revenue.year?).ok()),
+                amount: revenue.map(|revenue| revenue.amount),
+            },
+            employees_range: EmployeesRange {
+                min: employees.map(|employees| employees.min),
+                max: employees.and_then(|employees| employees.max),
+            },
+            industries: Industries {
+                name: profile.industries.into_iter().next().or_else(|| company.industry.as_deref().map(str::to_owned)),
+                sic: [],
+                naics: [],
+            },
+            social: Social {
+                twitter: some(profile.links.twitter),
+                facebook: some(profile.links.facebook),
+                linkedin: some(profile.links.linkedin),
+            },
             business_ids: [],
         },
         business_ids: [],
@@ -99,5 +122,6 @@ pub(super) async fn by_address(
     caller.audit(None);
     let verdict = shared.state.resolver.verdict(address).await;
     let company = verdict.company.as_ref().ok_or(ReportError::NotFound("company"))?;
-    Ok(Json(enrichment(address, company, &verdict.location)))
+    let profile = company.domain.as_deref().and_then(|domain| shared.state.resolver.profile(domain));
+    Ok(Json(enrichment(address, company, profile, &verdict.location)))
 }

@@ -104,19 +104,23 @@ impl Collector {
         let settings = setup::ingest(&config)?;
         let resolver = setup::serving_resolver(&config)?;
         let data_files = Arc::new(DataFiles::new(&config, resolver.clone()));
+        let profiles = setup::profiles(&config)?;
         let keeper = StoreKeeper::new(&config)?;
         let master_key = MasterKey::load_or_create(&config.key_file())?;
         let counters = Arc::new(Counters::default());
         let spool = open_spool(&config, &master_key, &counters)?;
         let control = Control::open(keeper.store(), master_key.clone(), config.snapshot_file());
-        let pipeline = Arc::new(Pipeline::new(
-            setup::pipeline(&config),
-            keeper.store(),
-            Arc::new(resolver.clone()),
-            Arc::new(control.clone()),
-            control.snapshot(),
-            Arc::clone(&counters),
-        ));
+        let pipeline = Arc::new(
+            Pipeline::new(
+                setup::pipeline(&config),
+                keeper.store(),
+                Arc::new(resolver.clone()),
+                Arc::new(control.clone()),
+                control.snapshot(),
+                Arc::clone(&counters),
+            )
+            .with_profiles(Arc::new(profiles.clone())),
+        );
         let public = PublicService::new(
             settings,
             control.snapshot(),
@@ -138,7 +142,7 @@ impl Collector {
             store: keeper.store(),
             snapshot: control.snapshot(),
             counters,
-            resolver: Arc::new(ReportsResolver(resolver.clone())),
+            resolver: Arc::new(ReportsResolver { resolver: resolver.clone(), profiles: profiles.clone() }),
             metrics: vec![
                 Arc::clone(&spool_watcher) as Arc<dyn reports::MetricsSource>,
                 Arc::new(StoreWatcher {

@@ -127,14 +127,18 @@ impl OwnEngine {
         let master_key = MasterKey::load_or_create(&config.key_file())?;
         let control = Control::open(keeper.store(), master_key, config.snapshot_file());
         let resolver = setup::resolver(config, true)?;
-        let pipeline = Arc::new(Pipeline::new(
-            setup::pipeline(config),
-            keeper.store(),
-            Arc::new(resolver.clone()),
-            Arc::new(control.clone()),
-            control.snapshot(),
-            Arc::new(Counters::default()),
-        ));
+        let profiles = setup::profiles(config)?;
+        let pipeline = Arc::new(
+            Pipeline::new(
+                setup::pipeline(config),
+                keeper.store(),
+                Arc::new(resolver.clone()),
+                Arc::new(control.clone()),
+                control.snapshot(),
+                Arc::new(Counters::default()),
+            )
+            .with_profiles(Arc::new(profiles)),
+        );
         let server = keeper.start().await?;
         let engine = async {
             keeper.store().migrate().await?;

@@ -1,5 +1,6 @@
 //! From configuration to what the rooms want to be given.
 
+use super::profiles::FollowedProfiles;
 use crate::{
     config::{Config, DataFile, TrustedProxy, data_folders},
     data_files::{Credentials, UpdateError, Updater},
@@ -97,14 +98,30 @@ fn resolver_settings(config: &Config, with_dns: bool) -> firmsight_resolver::Set
     }
 }
 
+/// Opens the file of company profiles, where there is one.
+pub(super) fn profiles(config: &Config) -> Result<FollowedProfiles, SetupError> {
+    Ok(FollowedProfiles::open(config.company_profiles())?)
+}
+
 /// Opens the configured data files.
 pub(crate) fn databases(config: &Config) -> Result<Databases, SetupError> {
-    Ok(Databases::open(&database_files(config)?)?)
+    Ok(Databases::open(&database_files(config)?)?.with_owner_rules(owner_rules(config)?))
 }
 
 /// Checks private copies of the configured data files as a whole and opens them.
 pub(super) fn private_databases(config: &Config) -> Result<Databases, SetupError> {
-    Ok(Databases::open_copies(&database_files(config)?, &config.geoip_folder())?)
+    let databases = Databases::open_copies(&database_files(config)?, &config.geoip_folder())?;
+    Ok(databases.with_owner_rules(owner_rules(config)?))
+}
+
+fn owner_rules(config: &Config) -> Result<OwnerRules, SetupError> {
+    let rules: Vec<OwnerRule> = config.resolver.rules.iter().map(|rule| rule.get().clone()).collect();
+    Ok(OwnerRules::read(&rules, rules_file(config))?)
+}
+
+/// The file with the owner's rules, where one is named.
+pub(super) fn rules_file(config: &Config) -> Option<&Path> {
+    Some(config.resolver.rules_file.as_path()).filter(|path| !path.as_os_str().is_empty())
 }
 
 /// Where the data files are: those that were fetched from configured sources, then the others.

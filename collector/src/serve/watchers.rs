@@ -1,6 +1,6 @@
 //! What the admin side asks of the other rooms: values for `/metrics`, problems for `/readyz`.
 
-use super::store_keeper::StoreState;
+use super::{profiles::FollowedProfiles, store_keeper::StoreState};
 use crate::{
     control::Control,
     ingest::PublicService,
@@ -8,7 +8,7 @@ use crate::{
     reports::{Metric, MetricsSource, ReadinessCheck, ResolveForReports, Sample},
     spool::Spool,
 };
-use firmsight_resolver::{Resolver, Verdict};
+use firmsight_resolver::{Profile, ProfileLookup, Resolver, Verdict};
 use std::{
     future::Future,
     net::IpAddr,
@@ -107,11 +107,18 @@ impl MetricsSource for ResolverWatcher {
     }
 }
 
-/// The resolver for `/companies?ip=`.
-pub(super) struct ReportsResolver(pub(super) Resolver);
+/// The resolver for `/companies?ip=`, and what is known of the companies it names.
+pub(super) struct ReportsResolver {
+    pub(super) resolver: Resolver,
+    pub(super) profiles: FollowedProfiles,
+}
 
 impl ResolveForReports for ReportsResolver {
     fn verdict(&self, address: IpAddr) -> Pin<Box<dyn Future<Output = Arc<Verdict>> + Send + '_>> {
-        Box::pin(self.0.resolve(address))
+        Box::pin(self.resolver.resolve(address))
+    }
+
+    fn profile(&self, domain: &str) -> Option<Profile> {
+        self.profiles.profile(domain)
     }
 }

@@ -6,7 +6,7 @@
 
 mod folds;
 
-use crate::error::Error;
+use crate::{error::Error, eval_databases};
 use firmsight_resolver::{Databases, EvidenceList, NetworkKind, Resolver, Settings, Verdict};
 use std::{
     collections::BTreeMap,
@@ -66,8 +66,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
                 print!("{text}");
                 shares.add("ptr", &judged);
             }
+        } else if table.has("network") && table.has("connection_type") {
+            let cases = table.rows.iter().map(|row| {
+                let get = |column| table.get(row, column);
+                eval_databases::Case {
+                    address: get("network").split('/').next().and_then(|first| first.parse().ok()),
+                    source: get("source"),
+                    organization: get("organization"),
+                    isp: get("isp"),
+                    asn: get("asn"),
+                    as_name: get("as_org"),
+                    user_type: get("user_type"),
+                    connection_type: get("connection_type"),
+                }
+            });
+            print!("{}", eval_databases::check(cases)?);
         } else {
-            println!("networks of commercial databases: not judged here, they test the readers of those databases\n");
+            println!(
+                "of no known form: neither asn and category, nor hostname and label, nor network and connection_type\n"
+            );
         }
     }
     if arguments.folds {

@@ -287,11 +287,10 @@ impl CompanyDatabase {
     ///
     /// With `copies` it is a private copy in that folder that is mapped.
     pub(crate) fn open(path: &Path, copies: Option<&Path>) -> Result<Option<Self>, ResolverError> {
-        let reader =
-            Reader::from_source(MappedFile::open(path, copies)?).map_err(|error| ResolverError::Damaged {
-                path: path.to_owned(),
-                reason: format!("not an mmdb file, or cut short ({error}); fetch it again"),
-            })?;
+        let reader = Reader::from_source(MappedFile::open(path, copies)?).map_err(|error| ResolverError::Damaged {
+            path: path.to_owned(),
+            reason: format!("not an mmdb file, or cut short ({error}); fetch it again"),
+        })?;
         let kind = kind_of(&reader.metadata().database_type);
         Ok(kind.map(|kind| Self { path: path.to_owned(), kind, reader }))
     }

@@ -202,6 +202,7 @@ impl Resolve for Companies {
             ptr: NameAnswer::NotAsked,
             is_final: true,
             evidence: EvidenceList::default(),
+            left_out: None,
         })
     }
 

@@ -212,8 +212,8 @@ async fn update(updater: &Updater, due: &[crate::data_files::Source]) {
 }
 
 fn stamps(config: &Config) -> Result<Vec<Stamp>, setup::SetupError> {
-    let files = setup::database_files(config)?;
-    files.into_iter().map(|path| stamp(&path).map_err(|source| setup::SetupError::Read { path, source })).collect()
+    let files = setup::database_files(config)?.into_iter().chain(setup::rules_file(config).map(Path::to_owned));
+    files.map(|path| stamp(&path).map_err(|source| setup::SetupError::Read { path, source })).collect()
 }
 
 fn stamp(path: &Path) -> std::io::Result<Stamp> {

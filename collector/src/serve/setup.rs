@@ -9,7 +9,10 @@ use crate::{
 };
 use firmsight_resolver::{Databases, OwnerRule, OwnerRules, Resolver, ResolverError, RulesError};
 use ipnet::IpNet;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// What a round that is under way gets after `limits.shutdown_timeout` has passed.
 const PIPELINE_GRACE: Duration = Duration::from_secs(1);

@@ -43,7 +43,11 @@ pub fn read_data_file(path: &Path, addresses: &[IpAddr]) -> Result<Vec<DatabaseS
             let mut door = Door { scores: &mut scores, is_final: &mut is_final };
             company_database::judge(database.kind, &record, map, rules, &mut door);
             let decision = case.decide(rules);
-            assert_eq!((decision.kind, decision.is_final), (scores.winner(rules.weights.least_score), is_final), "door and verdict differ");
+            assert_eq!(
+                (decision.kind, decision.is_final),
+                (scores.winner(rules.weights.least_score), is_final),
+                "door and verdict differ"
+            );
         }
         black_box(databases.network_facts(*ip));
     }

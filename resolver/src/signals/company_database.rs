@@ -72,11 +72,13 @@ pub(crate) fn judge(
     }
     // The type of network that the record's most telling field gives, with its weight.
     let mut told: Option<RangeSays> = None;
+    // The operator is judged by itself: its type counts where nothing is said of the network.
+    let has_own_type = !record.user_type.is_empty() || !record.company_type.is_empty();
     let fields = [
         ("user_type", record.user_type),
         ("type", record.company_type),
         ("connection_type", record.connection_type),
-        ("as_type", record.as_type),
+        ("as_type", if has_own_type { "" } else { record.as_type }),
     ];
     let flags = record.flags().iter().map(|flag| ("flag", *flag));
     for (field, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()).chain(flags) {

@@ -172,7 +172,7 @@ fn what_is_no_list_is_refused_and_the_old_file_stays() {
         (ListForm::Csv, "", "names no column"),
         (ListForm::Csv, "network,name\n", "no row names a network"),
         (ListForm::Ndjson, "{\n[]\n", "not a JSON object"),
-        (ListForm::Mmdb, "", "not an mmdb file"),
+        (ListForm::Mmdb, "", "list: No such file"),
     ] {
         let error = build_in(folder.path(), &[(form, text)], 10).err().unwrap().to_string();
         assert!(error.contains(part), "{text:?}: {error}");

@@ -27,7 +27,7 @@ mod tree;
 pub use input::{FieldNames, NetworkRow, RowError};
 pub(crate) use input::{domain_of, row_of_json};
 
-use crate::{company_databases::CompanyRecord, mapped_file::MappedFile};
+use crate::{ResolverError, company_databases::CompanyRecord, mapped_file::MappedFile};
 use encode::DataSection;
 use maxminddb::{Reader, WithinOptions};
 use sort::{Entry, Sorter};
@@ -285,7 +285,10 @@ impl Loader<'_> {
 
     fn mmdb(&mut self, path: &Path) -> Result<(), BuildError> {
         let unreadable = |reason: String| BuildError::Input { path: path.to_owned(), reason };
-        let file = MappedFile::open(path, None).map_err(|error| unreadable(error.to_string()))?;
+        let file = MappedFile::open(path, None).map_err(|error| match error {
+            ResolverError::Read { source, .. } => unreadable(source.to_string()),
+            other => unreadable(other.to_string()),
+        })?;
         let reader = Reader::from_source(file).map_err(|error| unreadable(format!("not an mmdb file ({error})")))?;
         let networks = crate::mmdb::networks(&reader).map_err(|error| unreadable(error.to_string()))?;
         for (number, found) in (1..).zip(networks) {

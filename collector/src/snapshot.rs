@@ -52,6 +52,15 @@ pub struct ApiKey {
     pub token_sha256: [u8; 32],
     /// When it was made.
     pub created_at: UnixMillis,
+    /// From when on it is refused.
+    #[serde(default)]
+    pub expires_at: Option<UnixMillis>,
+    /// Requests in a clock minute, in place of the configured number; 0 means any number.
+    #[serde(default)]
+    pub requests_per_minute: Option<u32>,
+    /// Whose it is: it may do what both may.
+    #[serde(default)]
+    pub user: Option<Uuid>,
 }
 
 impl ApiKey {
@@ -60,6 +69,44 @@ impl ApiKey {
     pub fn may_see(&self, site: &SiteId) -> bool {
         self.sites.as_ref().is_none_or(|sites| sites.contains(site))
     }
+
+    /// Whether it is over at this moment.
+    #[must_use]
+    pub fn has_expired(&self, now: UnixMillis) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// The key as far as its user's rights go.
+    #[must_use]
+    pub fn limited_by(&self, user: &User) -> Self {
+        let sites = match (&self.sites, &user.sites) {
+            (Some(own), Some(theirs)) => Some(own.iter().filter(|site| theirs.contains(site)).cloned().collect()),
+            (own, theirs) => own.clone().or_else(|| theirs.clone()),
+        };
+        Self { sites, role: self.role.min(user.role), ..self.clone() }
+    }
+}
+
+/// Somebody to whom keys are given, such as a customer of those who run hundreds of sites: what all their keys together
+/// may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name for people, unlike any other's.
+    pub name: String,
+    /// The sites that its keys may read at most; `None` means all sites, later ones too.
+    pub sites: Option<Vec<SiteId>>,
+    /// What its keys may do at most.
+    pub role: Role,
+    /// How many keys it may have.
+    pub max_keys: u32,
+    /// Requests in a clock minute of all its keys together, in place of each key's own number; 0 means any number.
+    pub requests_per_minute: Option<u32>,
+    /// Its keys are refused.
+    pub is_disabled: bool,
+    /// When it was made.
+    pub created_at: UnixMillis,
 }
 
 /// All control data at one moment.
@@ -75,6 +122,8 @@ pub struct Snapshot {
     pub lists: HashMap<Uuid, Arc<CompanyList>>,
     /// Goals by id.
     pub goals: HashMap<Uuid, Arc<Goal>>,
+    /// Users by id.
+    pub users: HashMap<Uuid, Arc<User>>,
     /// Whether the sites were ever loaded, from the store or from the file on disk.
     pub loaded: bool,
 }

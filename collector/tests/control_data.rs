@@ -4,7 +4,7 @@
 mod support;
 
 use collector::{
-    control::{Control, ControlError, token_sha256},
+    control::{Control, ControlError, KeyChange, NewKey, NewUser, UserChange, token_sha256},
     sealing::MasterKey,
     site::{ConsentMode, Site, SiteId},
     snapshot::Role,
@@ -35,6 +35,10 @@ fn site(id: &str) -> Site {
         identify: false,
         own_networks: vec!["192.0.2.0/24".parse().unwrap()],
     }
+}
+
+fn new_key(name: &str, sites: Option<Vec<SiteId>>, role: Role) -> NewKey {
+    NewKey { sites, role, ..NewKey::named(name) }
 }
 
 fn id(text: &str) -> SiteId {
@@ -95,7 +99,7 @@ async fn what_breaks_a_rule_is_refused_with_one_sentence_and_changes_nothing() {
     let fixture = Fixture::new().await;
     let control = fixture.open();
     control.add_site(site("shop"), NOW).await.unwrap();
-    control.create_key("ci", None, Role::Read, NOW).await.unwrap();
+    control.create_key(new_key("ci", None, Role::Read), NOW).await.unwrap();
     let before = control.snapshot().load_full();
 
     let twice = control.add_site(site("shop"), NOW).await.unwrap_err();
@@ -106,13 +110,13 @@ async fn what_breaks_a_rule_is_refused_with_one_sentence_and_changes_nothing() {
     assert!(matches!(missing, ControlError::NoSuchSite(_)), "{missing}");
     let no_host = control.add_site(Site { hosts: Vec::new(), ..site("other") }, NOW).await.unwrap_err();
     assert!(matches!(no_host, ControlError::SiteRule(_)), "{no_host}");
-    let name = control.create_key("ci", None, Role::Read, NOW).await.unwrap_err();
+    let name = control.create_key(new_key("ci", None, Role::Read), NOW).await.unwrap_err();
     assert!(matches!(name, ControlError::KeyExists(_)), "{name}");
-    let no_name = control.create_key(" ", None, Role::Read, NOW).await.unwrap_err();
+    let no_name = control.create_key(new_key(" ", None, Role::Read), NOW).await.unwrap_err();
     assert!(matches!(no_name, ControlError::KeyName), "{no_name}");
-    let no_sites = control.create_key("x", Some(Vec::new()), Role::Read, NOW).await.unwrap_err();
+    let no_sites = control.create_key(new_key("x", Some(Vec::new()), Role::Read), NOW).await.unwrap_err();
     assert!(matches!(no_sites, ControlError::KeyWithoutSites), "{no_sites}");
-    let unknown_site = control.create_key("x", Some(vec![id("other")]), Role::Read, NOW).await.unwrap_err();
+    let unknown_site = control.create_key(new_key("x", Some(vec![id("other")]), Role::Read), NOW).await.unwrap_err();
     assert!(matches!(unknown_site, ControlError::NoSuchSite(_)), "{unknown_site}");
     let no_key = control.revoke_key("x", NOW).await.unwrap_err();
     assert!(matches!(no_key, ControlError::NoSuchKey(_)), "{no_key}");
@@ -138,7 +142,7 @@ async fn a_key_is_found_by_its_token_until_it_is_revoked_by_name_or_id() {
     let fixture = Fixture::new().await;
     let control = fixture.open();
     control.add_site(site("shop"), NOW).await.unwrap();
-    let (key, token) = control.create_key("reports", Some(vec![id("shop")]), Role::Write, NOW).await.unwrap();
+    let (key, token) = control.create_key(new_key("reports", Some(vec![id("shop")]), Role::Write), NOW).await.unwrap();
     let found = control.snapshot().load().keys.get(&token_sha256(token.as_str())).cloned();
     assert_eq!(found.as_ref(), Some(&key));
     assert!(key.may_see(&id("shop")) && !key.may_see(&id("other")));
@@ -151,7 +155,7 @@ async fn a_key_is_found_by_its_token_until_it_is_revoked_by_name_or_id() {
     control.refresh(NOW).await.unwrap();
     assert!(control.snapshot().load().keys.is_empty());
 
-    let (key, _) = control.create_key("reports", None, Role::Read, NOW).await.unwrap();
+    let (key, _) = control.create_key(new_key("reports", None, Role::Read), NOW).await.unwrap();
     assert!(key.may_see(&id("other")), "all sites");
     assert_eq!(control.revoke_key(&key.id.to_string(), NOW).await.unwrap(), key);
 }
@@ -160,7 +164,7 @@ async fn a_key_is_found_by_its_token_until_it_is_revoked_by_name_or_id() {
 async fn the_token_itself_is_stored_nowhere() {
     let fixture = Fixture::new().await;
     let control = fixture.open();
-    let (_, token) = control.create_key("reports", None, Role::Admin, NOW).await.unwrap();
+    let (_, token) = control.create_key(new_key("reports", None, Role::Admin), NOW).await.unwrap();
     let random = token.as_str().strip_prefix("fs_").unwrap();
     let documents: Vec<String> =
         fixture.store.client().query("SELECT document FROM api_keys").fetch_all().await.unwrap();
@@ -173,7 +177,7 @@ async fn a_start_without_clickhouse_serves_from_the_mirror() {
     let fixture = Fixture::new().await;
     let control = fixture.open();
     control.add_site(site("shop"), NOW).await.unwrap();
-    control.create_key("reports", None, Role::Read, NOW).await.unwrap();
+    control.create_key(new_key("reports", None, Role::Read), NOW).await.unwrap();
     assert_eq!(fs::metadata(fixture.mirror()).unwrap().permissions().mode() & 0o777, 0o600);
 
     let away = Control::open(support::store_away(), master_key(), fixture.mirror());
@@ -319,4 +323,83 @@ async fn the_visitor_key_hangs_on_the_master_key_alone() {
     let control = |key| Control::open(support::store_away(), MasterKey::from_bytes(key), folder.path().join("mirror"));
     assert_eq!(control([1; 32]).visitor_key(), control([1; 32]).visitor_key());
     assert_ne!(control([1; 32]).visitor_key(), control([2; 32]).visitor_key());
+}
+
+#[tokio::test]
+async fn keys_of_a_removed_site_lose_it_and_are_revoked_when_none_is_left() {
+    let fixture = Fixture::new().await;
+    let control = fixture.open();
+    control.add_site(site("shop"), NOW).await.unwrap();
+    control.add_site(site("blog"), NOW).await.unwrap();
+    control.create_key(new_key("one", Some(vec![id("shop")]), Role::Read), NOW).await.unwrap();
+    control.create_key(new_key("two", Some(vec![id("shop"), id("blog")]), Role::Read), NOW).await.unwrap();
+    control.create_key(new_key("all", None, Role::Read), NOW).await.unwrap();
+    control.remove_site(&id("shop"), NOW).await.unwrap();
+    let reopened = fixture.open();
+    reopened.refresh(NOW).await.unwrap();
+    for control in [control, reopened] {
+        let mut keys: Vec<_> = control.list_keys().iter().map(|key| (key.name.clone(), key.sites.clone())).collect();
+        keys.sort();
+        assert_eq!(keys, [("all".to_owned(), None), ("two".to_owned(), Some(vec![id("blog")]))]);
+    }
+}
+
+#[tokio::test]
+async fn a_user_bounds_its_keys_and_takes_them_along() {
+    let fixture = Fixture::new().await;
+    let control = fixture.open();
+    control.add_site(site("shop"), NOW).await.unwrap();
+    control.add_site(site("blog"), NOW).await.unwrap();
+    let user = NewUser {
+        name: " Acme ".into(),
+        sites: Some(vec![id("shop")]),
+        role: Role::Write,
+        max_keys: 1,
+        requests_per_minute: None,
+    };
+    let acme = control.add_user(user.clone(), NOW).await.unwrap();
+    assert_eq!(acme.name, "Acme");
+    let taken = control.add_user(user, NOW).await.unwrap_err();
+    assert!(matches!(taken, ControlError::UserExists(_)), "{taken}");
+
+    let key = |sites: Option<&str>, role| NewKey {
+        user: Some(acme.id),
+        ..new_key("theirs", sites.map(|site| vec![id(site)]), role)
+    };
+    for (beyond, part) in [(key(Some("blog"), Role::Read), "a site"), (key(None, Role::Admin), "the role")] {
+        let error = control.create_key(beyond, NOW).await.unwrap_err();
+        assert!(matches!(error, ControlError::BeyondUser(_)) && error.to_string().ends_with(part), "{error}");
+    }
+    let (made, _) = control.create_key(key(None, Role::Write), NOW).await.unwrap();
+    assert_eq!(made.limited_by(&acme).sites, Some(vec![id("shop")]));
+    let too_many =
+        control.create_key(NewKey { name: "second".into(), ..key(None, Role::Read) }, NOW).await.unwrap_err();
+    assert!(matches!(too_many, ControlError::BeyondUser(_)), "{too_many}");
+
+    let change = UserChange { role: Some(Role::Read), is_disabled: Some(true), ..UserChange::default() };
+    let acme = control.set_user(acme.id, change, NOW).await.unwrap();
+    assert!(acme.is_disabled);
+    assert_eq!(made.limited_by(&acme).role, Role::Read);
+
+    let reopened = fixture.open();
+    assert_eq!(reopened.snapshot().load().users.len(), 1, "the copy on disk has users too");
+    control.remove_user(acme.id, NOW).await.unwrap();
+    assert!(control.list_keys().is_empty());
+    let gone = control.remove_user(acme.id, NOW).await.unwrap_err();
+    assert!(matches!(gone, ControlError::NoSuchUser(_)), "{gone}");
+}
+
+#[tokio::test]
+async fn a_key_can_end_and_be_changed() {
+    let fixture = Fixture::new().await;
+    let control = fixture.open();
+    let past = NewKey { expires_at: Some(NOW), ..NewKey::named("reports") };
+    let error = control.create_key(past, NOW).await.unwrap_err();
+    assert!(matches!(error, ControlError::KeyExpired), "{error}");
+    let (key, _) =
+        control.create_key(NewKey { expires_at: Some(later(1)), ..NewKey::named("reports") }, NOW).await.unwrap();
+    assert!(!key.has_expired(NOW) && key.has_expired(later(1)));
+    let change = KeyChange { expires_at: Some(None), requests_per_minute: Some(Some(7)), ..KeyChange::default() };
+    let key = control.set_key(key.id, change, NOW).await.unwrap();
+    assert_eq!((key.expires_at, key.requests_per_minute), (None, Some(7)));
 }

@@ -6,10 +6,12 @@ use crate::{
     ingest::language::Language,
     site::{ConsentMode, SiteId},
     snapshot::Role,
+    time::UnixMillis,
 };
 use beacon::ClientId;
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
+use jiff::{civil::Date, tz::TimeZone};
 use std::path::PathBuf;
 
 /// Which companies visit your website: self-hosted, first-party, consent-aware.
@@ -214,6 +216,12 @@ pub(super) enum Key {
         /// What it may do
         #[arg(long, default_value = "read", value_parser = role, value_name = "read|write|admin")]
         role: Role,
+        /// How long it works: a number of days such as 90d, or its last day, UTC; without this it never ends
+        #[arg(long, value_name = "DAYSd|YYYY-MM-DD", value_parser = expiry)]
+        expires: Option<Expiry>,
+        /// Requests it may make in a minute, in place of [limits].api_requests_per_minute; 0 means any number
+        #[arg(long, value_name = "NUMBER")]
+        requests_per_minute: Option<u32>,
     },
     /// List the keys, without their tokens
     List(List),
@@ -357,6 +365,35 @@ fn role(text: &str) -> Result<Role, String> {
     }
 }
 
+/// When a key ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expiry {
+    /// So many days from now.
+    Days(u16),
+    /// With this UTC day.
+    LastDay(Date),
+}
+
+impl Expiry {
+    /// From when on the key is refused.
+    pub(super) fn end(self, now: UnixMillis) -> UnixMillis {
+        match self {
+            Self::Days(days) => UnixMillis(now.0.saturating_add(i64::from(days) * 86_400_000)),
+            Self::LastDay(day) => {
+                let next = day.saturating_add(jiff::Span::new().days(1)).to_zoned(TimeZone::UTC);
+                UnixMillis(next.map_or(i64::MAX, |start| start.timestamp().as_millisecond()))
+            }
+        }
+    }
+}
+
+fn expiry(text: &str) -> Result<Expiry, String> {
+    let days = text.strip_suffix('d').and_then(|days| days.parse().ok()).filter(|days| *days > 0).map(Expiry::Days);
+    let is_day = text.len() == 10;
+    days.or_else(|| text.parse().ok().filter(|_| is_day).map(Expiry::LastDay))
+        .ok_or_else(|| "write a number of days such as 90d, or a day such as 2027-12-31".to_owned())
+}
+
 /// A network in CIDR form, or a single address.
 fn network(text: &str) -> Result<IpNet, String> {
     match text.parse() {
@@ -393,6 +430,8 @@ mod tests {
             "site cookies --id shop",
             "site cookies --id shop --format json --language de",
             "key create --name reports --site shop blog --role admin",
+            "key create --name reports --expires 90d --requests-per-minute 600",
+            "key create --name reports --expires 2027-12-31",
             "key list",
             "key revoke --id 01890a5d-ac96-774b-bcce-b302099a8057",
             "migrate --dry-run --cluster main",
@@ -413,12 +452,21 @@ mod tests {
     }
 
     #[test]
+    fn a_key_ends_after_days_or_with_a_day() {
+        let end = |text| expiry(text).unwrap().end(UnixMillis(1_000)).0;
+        assert_eq!(end("2d"), 1_000 + 2 * 86_400_000);
+        assert_eq!(end("1970-01-02"), 2 * 86_400_000);
+    }
+
+    #[test]
     fn wrong_command_lines_say_what_is_allowed() {
         for (line, part) in [
             ("site add --id a.b --name n --host h", "A-Z a-z 0-9 _ -"),
             ("site add --id a --name n --host h --consent maybe", "cookieless"),
             ("site cookies --id a --language nl", "en, de, fr"),
             ("key create --name n --role owner", "read, write, admin"),
+            ("key create --name n --expires tomorrow", "90d"),
+            ("key create --name n --expires 0d", "90d"),
             ("import --site shop --format iis x", "combined"),
             ("privacy erase --site shop --visitor x", "LF1.1."),
             ("privacy object --domain a --cidr 192.0.2.1", "cannot be used with"),

@@ -14,6 +14,7 @@ mod resolve;
 
 use crate::{
     config::{self, Config, ConfigError, Log, LogFormat},
+    control::NewKey,
     ingest::cookie_declaration::CookieDeclaration,
     serve::{
         self, ServeError,
@@ -22,6 +23,7 @@ use crate::{
         setup::SetupError,
     },
     site::{Site, SiteId},
+    time::UnixMillis,
 };
 use access::Access;
 use arguments::Arguments;
@@ -248,9 +250,11 @@ async fn site(config: &Config, typed: arguments::Site) -> Result<(), CliError> {
 
 async fn key(config: &Config, typed: arguments::Key) -> Result<(), CliError> {
     match typed {
-        arguments::Key::Create { name, sites, role } => {
+        arguments::Key::Create { name, sites, role, expires, requests_per_minute } => {
             let sites = (!sites.is_empty()).then_some(sites);
-            match with_engine(config, Command::CreateKey { name, sites, role }).await? {
+            let expires_at = expires.map(|expires| expires.end(UnixMillis::now()));
+            let key = NewKey { name, sites, role, expires_at, requests_per_minute, user: None };
+            match with_engine(config, Command::CreateKey(key)).await? {
                 Answer::Token(token) => print(&format!("{token}\n")),
                 _ => Err(CliError::Answer),
             }
@@ -261,17 +265,26 @@ async fn key(config: &Config, typed: arguments::Key) -> Result<(), CliError> {
             };
             let line = |key: &serve::command::ListedKey| {
                 let role = serde_json::json!(key.role);
-                let created =
-                    jiff::Timestamp::from_millisecond(key.created_at.0).map(|at| at.to_string()).unwrap_or_default();
+                let time = |at: UnixMillis| {
+                    jiff::Timestamp::from_millisecond(at.0).map(|at| at.to_string()).unwrap_or_default()
+                };
+                let created = time(key.created_at);
+                let (expires, last_used) = (key.expires_at.map(time), key.last_used_at.map(time));
                 let sites: Option<Vec<&str>> =
                     key.sites.as_ref().map(|sites| sites.iter().map(SiteId::as_str).collect());
                 if json {
                     let id = key.id;
-                    serde_json::json!({ "id": id, "name": key.name, "sites": sites, "role": role, "created_at": created })
-                        .to_string()
+                    serde_json::json!({
+                        "id": id, "name": key.name, "sites": sites, "role": role, "created_at": created,
+                        "expires_at": expires, "last_used_at": last_used,
+                    })
+                    .to_string()
                 } else {
                     let sites = sites.map_or_else(|| "all sites".to_owned(), |sites| sites.join(" "));
-                    format!("{}\t{}\t{}\t{sites}\t{created}", key.id, key.name, role.as_str().unwrap_or_default())
+                    let expires = expires.map_or_else(|| "never expires".to_owned(), |end| format!("expires {end}"));
+                    let used = last_used.map_or_else(|| "never used".to_owned(), |at| format!("used {at}"));
+                    let role = role.as_str().unwrap_or_default();
+                    format!("{}\t{}\t{role}\t{sites}\t{created}\t{expires}\t{used}", key.id, key.name)
                 }
             };
             print(&keys.iter().map(|key| line(key) + "\n").collect::<String>())

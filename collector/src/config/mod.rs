@@ -17,7 +17,7 @@ use crate::data_files::{BaseUrls, Source};
 use serde::{Deserialize, Serialize};
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    num::NonZeroUsize,
+    num::{NonZeroU16, NonZeroUsize},
     path::{Path, PathBuf},
 };
 
@@ -26,6 +26,8 @@ pub const EXAMPLE: &str = include_str!("../../../examples/firmsight.toml");
 
 /// At 64 KiB each that is 64 MiB at most.
 const DEFAULT_BODIES_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+const TWO_YEARS: NonZeroU16 = NonZeroU16::new(730).unwrap();
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +53,8 @@ pub struct Config {
     pub spool: Spool,
     /// Keys that seal what holds addresses.
     pub secrets: Secrets,
+    /// How long things are kept.
+    pub retention: Retention,
     /// Every limit; 0 switches a rate off.
     pub limits: Limits,
     /// What is written to stderr.
@@ -70,6 +74,7 @@ impl Default for Config {
             visits: Visits::default(),
             spool: Spool::default(),
             secrets: Secrets::default(),
+            retention: Retention::default(),
             limits: Limits::default(),
             log: Log::default(),
         }
@@ -170,11 +175,17 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// How the owner reaches it; links in answers start with this.
     pub base_url: ListenUrl,
+    /// Peers that are answered at all; empty means all. Behind a proxy these are the proxy's addresses.
+    pub allow: Vec<TrustedProxy>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)), base_url: ListenUrl::local_admin() }
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+            base_url: ListenUrl::local_admin(),
+            allow: Vec::new(),
+        }
     }
 }
 
@@ -382,6 +393,20 @@ impl Default for Spool {
 pub struct Secrets {
     /// The file with the master key; empty means `data_dir/master.key`, made at first start.
     pub key_file: PathBuf,
+}
+
+/// `[retention]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Days for which the audit log is kept.
+    pub audit_days: NonZeroU16,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { audit_days: TWO_YEARS }
+    }
 }
 
 /// `[limits]`.

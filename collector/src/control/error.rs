@@ -27,6 +27,21 @@ pub enum ControlError {
     /// A list of no sites.
     #[error("a key needs at least one site; name none at all for all sites")]
     KeyWithoutSites,
+    /// The end of a key's time is not ahead.
+    #[error("a key's end must be in the future")]
+    KeyExpired,
+    /// A key would get more than its user may have.
+    #[error("the key's user may not have that much: {0}")]
+    BeyondUser(&'static str),
+    /// The user's name can't be shown in a list.
+    #[error("a user's name has 1 to 100 characters, none of them a control character")]
+    UserName,
+    /// The user's name is taken.
+    #[error("there is a user named {0:?} already: choose another name")]
+    UserExists(String),
+    /// No user has this id.
+    #[error("there is no user {0}")]
+    NoSuchUser(uuid::Uuid),
     /// No key has this id or name.
     #[error("there is no key with the id or name {0:?}")]
     NoSuchKey(String),

@@ -2,7 +2,7 @@
 
 use crate::{
     site::Site,
-    snapshot::{ApiKey, Snapshot},
+    snapshot::{ApiKey, Snapshot, User},
     spool::files::rename_durably,
 };
 use serde::{Deserialize, Serialize};
@@ -18,10 +18,12 @@ use std::{
 const FORMAT: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
-struct Mirror<S, K> {
+struct Mirror<S, K, U> {
     format: u32,
     sites: Vec<S>,
     keys: Vec<K>,
+    #[serde(default = "Vec::new")]
+    users: Vec<U>,
 }
 
 /// The snapshot in the file; `None` when there is no file.
@@ -30,13 +32,14 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Snapshot>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
-    let mirror: Mirror<Site, ApiKey> = serde_json::from_slice(&bytes)?;
+    let mirror: Mirror<Site, ApiKey, User> = serde_json::from_slice(&bytes)?;
     if mirror.format != FORMAT {
         return Err(io::Error::other(format!("it has format {}, this version reads {FORMAT}", mirror.format)));
     }
     Ok(Some(Snapshot {
         sites: mirror.sites.into_iter().map(|site| (site.id.clone(), Arc::new(site))).collect(),
         keys: mirror.keys.into_iter().map(|key| (key.token_sha256, Arc::new(key))).collect(),
+        users: mirror.users.into_iter().map(|user| (user.id, Arc::new(user))).collect(),
         loaded: true,
         ..Snapshot::default()
     }))
@@ -47,7 +50,8 @@ pub(super) async fn write(path: PathBuf, snapshot: Arc<Snapshot>) -> io::Result<
     let write = move || {
         let sites = snapshot.sites.values().map(AsRef::as_ref).collect::<Vec<&Site>>();
         let keys = snapshot.keys.values().map(AsRef::as_ref).collect::<Vec<&ApiKey>>();
-        replace(&path, &serde_json::to_vec(&Mirror { format: FORMAT, sites, keys })?)
+        let users = snapshot.users.values().map(AsRef::as_ref).collect::<Vec<&User>>();
+        replace(&path, &serde_json::to_vec(&Mirror { format: FORMAT, sites, keys, users })?)
     };
     tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
 }

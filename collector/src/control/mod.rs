@@ -1,7 +1,7 @@
-//! Sites, API keys and day keys: the one writer of control data.
+//! Sites, API keys, users and day keys: the one writer of control data.
 //!
 //! # Design
-//! Control data is small: two tables of JSON documents, of which the row with the highest version counts. [`Control`] keeps
+//! Control data is small: three tables of JSON documents, of which the row with the highest version counts. [`Control`] keeps
 //! all of it in memory as one immutable [`Snapshot`] that the serving paths read without waiting.
 //!
 //! - **One change at a time.** A mutex spans load, check, write and publish of each change, and each refresh, so
@@ -15,6 +15,7 @@
 //!   replaced by the first successful refresh.
 //! - **Day keys** are random, shared through the store, and gone 48 hours after they were made: see `day_keys`.
 
+mod access;
 mod day_keys;
 mod error;
 mod exports;
@@ -23,6 +24,7 @@ mod site_objects;
 mod site_rules;
 mod token;
 
+pub use access::{KeyChange, NewKey, NewUser, UserChange};
 pub use error::ControlError;
 pub use exports::{ExportRequest, ExportStatus};
 pub use site_objects::SiteObject;
@@ -32,7 +34,7 @@ pub use token::{Token, token_sha256};
 use crate::{
     sealing::MasterKey,
     site::{Site, SiteId},
-    snapshot::{ApiKey, Role, SharedSnapshot, Snapshot},
+    snapshot::{ApiKey, SharedSnapshot, Snapshot, User},
     store::Store,
     time::{UnixMillis, UtcDay},
 };
@@ -42,7 +44,6 @@ use day_keys::DayKeys;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{path::PathBuf, sync::Arc};
 use tokio::sync::{Mutex, MutexGuard};
-use uuid::Uuid;
 
 /// The writer and keeper of control data. Clones share everything.
 #[derive(Clone, Debug)]
@@ -66,16 +67,6 @@ struct Shared {
 #[derive(Row, Serialize, Deserialize)]
 struct SiteRow {
     id: String,
-    document: String,
-    version: u64,
-    is_deleted: u8,
-}
-
-/// A row of `api_keys`.
-#[derive(Row, Serialize, Deserialize)]
-struct KeyRow {
-    #[serde(with = "clickhouse::serde::uuid")]
-    id: Uuid,
     document: String,
     version: u64,
     is_deleted: u8,
@@ -160,7 +151,8 @@ impl Control {
         Ok(site)
     }
 
-    /// Removes a site: its beacons are refused from now on. What was stored of it stays.
+    /// Removes a site: its beacons are refused from now on. What was stored of it stays. Keys and users that were limited to
+    /// it lose it, and a key that has no site left is revoked: should the id be given again, it is another site.
     ///
     /// # Errors
     /// [`ControlError::NoSuchSite`] or [`ControlError::Store`].
@@ -168,65 +160,9 @@ impl Control {
         let (mut mirrored, mut snapshot) = self.begin().await?;
         let site = snapshot.sites.remove(id).ok_or_else(|| ControlError::NoSuchSite(id.clone()))?;
         self.write_site(&site, true, now).await?;
+        self.take_site_from_keys_and_users(&mut snapshot, id, now).await?;
         self.publish(&mut mirrored, snapshot).await;
         Ok(())
-    }
-
-    /// All keys, oldest first.
-    #[must_use]
-    pub fn list_keys(&self) -> Vec<Arc<ApiKey>> {
-        let mut keys: Vec<_> = self.shared.snapshot.load().keys.values().cloned().collect();
-        keys.sort_by_key(|key| (key.created_at, key.id));
-        keys
-    }
-
-    /// Makes a key, in force when this returns. The token is kept nowhere: show it now or never. `sites` is `None`
-    /// for all sites, later ones too.
-    ///
-    /// # Errors
-    /// [`ControlError::KeyName`], [`ControlError::KeyExists`], [`ControlError::KeyWithoutSites`], [`ControlError::NoSuchSite`],
-    /// [`ControlError::Sealing`] when the system has no randomness, or [`ControlError::Store`].
-    pub async fn create_key(
-        &self,
-        name: &str,
-        sites: Option<Vec<SiteId>>,
-        role: Role,
-        now: UnixMillis,
-    ) -> Result<(Arc<ApiKey>, Token), ControlError> {
-        let name = site_rules::name(name).ok_or(ControlError::KeyName)?;
-        if sites.as_ref().is_some_and(Vec::is_empty) {
-            return Err(ControlError::KeyWithoutSites);
-        }
-        let (mut mirrored, mut snapshot) = self.begin().await?;
-        if snapshot.keys.values().any(|key| key.name == name) {
-            return Err(ControlError::KeyExists(name));
-        }
-        if let Some(unknown) = sites.iter().flatten().find(|id| !snapshot.sites.contains_key(*id)) {
-            return Err(ControlError::NoSuchSite(unknown.clone()));
-        }
-        let token = Token::random()?;
-        let token_sha256 = token_sha256(token.as_str());
-        let key = Arc::new(ApiKey { id: Uuid::new_v4(), name, sites, role, token_sha256, created_at: now });
-        self.write_key(&key, false, now).await?;
-        snapshot.keys.insert(token_sha256, Arc::clone(&key));
-        self.publish(&mut mirrored, snapshot).await;
-        Ok((key, token))
-    }
-
-    /// Revokes the key with this id or name and returns it: its token is refused from now on.
-    ///
-    /// # Errors
-    /// [`ControlError::NoSuchKey`] or [`ControlError::Store`].
-    pub async fn revoke_key(&self, id_or_name: &str, now: UnixMillis) -> Result<Arc<ApiKey>, ControlError> {
-        let (mut mirrored, mut snapshot) = self.begin().await?;
-        let id = Uuid::parse_str(id_or_name).ok();
-        let by_id = snapshot.keys.values().find(|key| Some(key.id) == id);
-        let found = by_id.or_else(|| snapshot.keys.values().find(|key| key.name == id_or_name));
-        let key = Arc::clone(found.ok_or_else(|| ControlError::NoSuchKey(id_or_name.to_owned()))?);
-        self.write_key(&key, true, now).await?;
-        snapshot.keys.remove(&key.token_sha256);
-        self.publish(&mut mirrored, snapshot).await;
-        Ok(key)
     }
 
     /// The random key of a UTC day, made when there is none, and another one once it was destroyed, 48 hours after it was
@@ -257,7 +193,8 @@ impl Control {
         let sites = client.query_raw("SELECT id, document FROM sites FINAL").fetch_all::<(String, String)>();
         let keys =
             client.query_raw("SELECT toString(id), document FROM api_keys FINAL").fetch_all::<(String, String)>();
-        let (sites, keys) = tokio::try_join!(store.in_time(sites), store.in_time(keys))?;
+        let users = client.query_raw("SELECT toString(id), document FROM users FINAL").fetch_all::<(String, String)>();
+        let (sites, keys, users) = tokio::try_join!(store.in_time(sites), store.in_time(keys), store.in_time(users))?;
         let mut snapshot = Snapshot { loaded: true, ..Snapshot::default() };
         for site in parse_documents::<Site>("site", &sites) {
             snapshot.sites.insert(site.id.clone(), Arc::new(site));
@@ -266,6 +203,9 @@ impl Control {
             snapshot.keys.insert(key.token_sha256, Arc::new(key));
         }
         self.load_objects(&mut snapshot).await?;
+        for user in parse_documents::<User>("user", &users) {
+            snapshot.users.insert(user.id, Arc::new(user));
+        }
         Ok(snapshot)
     }
 
@@ -295,16 +235,6 @@ impl Control {
             is_deleted: is_deleted.into(),
         };
         Ok(self.shared.store.insert("sites", None, &[row]).await?)
-    }
-
-    async fn write_key(&self, key: &ApiKey, is_deleted: bool, now: UnixMillis) -> Result<(), ControlError> {
-        let row = KeyRow {
-            id: key.id,
-            document: document(key)?,
-            version: self.next_version("api_keys", now).await?,
-            is_deleted: is_deleted.into(),
-        };
-        Ok(self.shared.store.insert("api_keys", None, &[row]).await?)
     }
 
     /// The time, or more where a clock that is ahead has written already.

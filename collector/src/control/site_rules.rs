@@ -32,6 +32,18 @@ pub enum SiteRule {
     TimeZone(String),
 }
 
+impl SiteRule {
+    /// The site's field that breaks it.
+    #[must_use]
+    pub const fn field(&self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::NoHost | Self::TooManyHosts | Self::Host { .. } | Self::DuplicateHost(_) => "hosts",
+            Self::TimeZone(_) => "timezone",
+        }
+    }
+}
+
 const MAX_HOSTS: usize = 1000;
 /// RFC 1035 section 2.3.4, without the root's dot.
 const MAX_HOST_BYTES: usize = 253;

@@ -26,7 +26,7 @@ impl Asked {
         let parameters = Parameters::read(query);
         let window = Window::read(&parameters, &zone)?;
         let page = Page::read(&parameters)?;
-        caller.audit(Some(&site.id));
+        caller.audit(Some(&site.id))?;
         Ok(Self { site, zone, window, page })
     }
 

@@ -1,9 +1,15 @@
 //! Who asks: the key in the request's headers, its allowance, and the audit record of what it read.
 
-use super::{Shared, error::ReportError, rate_limit::Allowance};
+use super::{
+    Shared,
+    audit::{Action, Audit, AuditPlace, AuditRow},
+    error::ReportError,
+    rate_limit::Allowance,
+};
 use crate::{
     site::{Site, SiteId},
     snapshot::{ApiKey, Role, Snapshot},
+    time::UnixMillis,
 };
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -14,6 +20,7 @@ use axum::{
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
+use uuid::Uuid;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
@@ -26,6 +33,22 @@ pub(super) struct Caller {
     pub(super) key: Arc<ApiKey>,
     pub(super) snapshot: Arc<Snapshot>,
     endpoint: Arc<str>,
+    audit: Audit,
+    now: UnixMillis,
+}
+
+/// A change that is about to be made: its place in the audit log is taken.
+#[derive(Debug)]
+pub(super) struct Change {
+    place: AuditPlace,
+    caller: Caller,
+}
+
+impl Change {
+    /// Records a change that was made, or that may have been made although the store did not answer.
+    pub(super) fn record(self, action: Action, site: Option<&SiteId>, object: &str) {
+        self.place.record(self.caller.row(action, site, object));
+    }
 }
 
 impl Caller {
@@ -48,29 +71,68 @@ impl Caller {
         if self.key.role >= role { Ok(()) } else { Err(ReportError::Role(role)) }
     }
 
-    /// Records that company data was read: by which key, through which endpoint, of which account. Never an
-    /// address, a query string or what was found.
-    pub(super) fn audit(&self, account: Option<&SiteId>) {
-        let account = account.map_or("", SiteId::as_str);
-        tracing::info!(target: "audit", key = %self.key.id, endpoint = &*self.endpoint, account, "Company data was read");
+    /// Refuses all but admin keys of all sites that belong to no user.
+    pub(super) fn require_admin_of_all(&self) -> Result<(), ReportError> {
+        self.require(Role::Admin)?;
+        if self.key.sites.is_none() && self.key.user.is_none() {
+            return Ok(());
+        }
+        Err(ReportError::Forbidden("this needs an admin key of all sites that belongs to no user".to_owned()))
+    }
+
+    /// Whether an admin key with this reach manages another key: one of no more sites, and of its own user where it has
+    /// one.
+    pub(super) fn may_manage(&self, other: &ApiKey) -> bool {
+        let of_user = self.key.user.is_none() || self.key.user == other.user;
+        let within = match (&self.key.sites, &other.sites) {
+            (None, _) => true,
+            // A key of a user says nothing of sites where the user's own are meant.
+            (Some(_), None) => self.key.user.is_some() && self.key.user == other.user,
+            (Some(own), Some(sites)) => sites.iter().all(|site| own.contains(site)),
+        };
+        of_user && within
+    }
+
+    /// Records that company data is read: by which key, through which endpoint, of which site. Call it before the
+    /// reading; what can't be recorded is not read.
+    pub(super) fn audit(&self, site: Option<&SiteId>) -> Result<(), ReportError> {
+        self.audit.reserve()?.record(self.row(Action::Read, site, ""));
+        Ok(())
+    }
+
+    /// Takes the audit record's place of a change. Call it before the change; what can't be recorded is not done.
+    pub(super) fn begin_change(&self) -> Result<Change, ReportError> {
+        Ok(Change { place: self.audit.reserve()?, caller: self.clone() })
+    }
+
+    /// When the request came.
+    pub(super) const fn now(&self) -> UnixMillis {
+        self.now
+    }
+
+    fn row(&self, action: Action, site: Option<&SiteId>, object: &str) -> AuditRow {
+        AuditRow::new((self.key.id, &self.key.name), action, &self.endpoint, site, object, self.now)
     }
 }
 
 /// Lets a request through with its [`Caller`], or answers 401 or 429.
 pub(super) async fn authenticate(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let snapshot = shared.state.snapshot.load_full();
-    let key = match find_key(request.headers(), &snapshot) {
+    let now = (shared.state.clock)();
+    let key = match find_key(request.headers(), &snapshot, now) {
         Ok(key) => key,
         Err(error) => return error.into_response(),
     };
-    let allowance = shared.rate_limit.count(key.id, (shared.state.clock)());
+    let (of, limit) = limit_of(&key, &snapshot, shared.state.settings.requests_per_minute);
+    let allowance = shared.rate_limit.count(of, limit, now);
+    shared.state.usage.count(key.id, now, allowance.is_some_and(|allowance| allowance.is_exceeded));
     let mut response = match allowance {
         Some(Allowance { is_exceeded: true, limit, reset, .. }) => {
             ReportError::RateLimited { limit, retry_after: reset }.into_response()
         }
         _ => {
             let endpoint = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).into();
-            request.extensions_mut().insert(Caller { key, snapshot, endpoint });
+            request.extensions_mut().insert(Caller { key, snapshot, endpoint, audit: shared.state.audit.clone(), now });
             next.run(request).await
         }
     };
@@ -84,12 +146,27 @@ pub(super) async fn authenticate(State(shared): State<Arc<Shared>>, mut request:
     response
 }
 
-fn find_key(headers: &HeaderMap, snapshot: &Snapshot) -> Result<Arc<ApiKey>, ReportError> {
+/// The key that a request presents, with no more rights than its user has.
+fn find_key(headers: &HeaderMap, snapshot: &Snapshot, now: UnixMillis) -> Result<Arc<ApiKey>, ReportError> {
     let token = presented_token(headers).ok_or(ReportError::NoKey)?;
     let digest: [u8; 32] = Sha256::digest(token).into();
     // The map compares a digest, of which a caller learns nothing by timing; the full comparison takes constant time.
     let key = snapshot.keys.get(&digest).filter(|key| bool::from(key.token_sha256.ct_eq(&digest)));
-    key.cloned().ok_or(ReportError::WrongKey)
+    let key = key.filter(|key| !key.has_expired(now)).ok_or(ReportError::WrongKey)?;
+    match key.user {
+        None => Ok(Arc::clone(key)),
+        Some(user) => {
+            let user = snapshot.users.get(&user).filter(|user| !user.is_disabled).ok_or(ReportError::WrongKey)?;
+            Ok(Arc::new(key.limited_by(user)))
+        }
+    }
+}
+
+/// Whose allowance a request of this key counts against, and how large it is: that of its user where there is one for
+/// all the user's keys, else its own, else the configured one.
+fn limit_of(key: &ApiKey, snapshot: &Snapshot, configured: u32) -> (Uuid, u32) {
+    let of_user = key.user.and_then(|user| snapshot.users.get(&user)?.requests_per_minute.map(|limit| (user, limit)));
+    of_user.unwrap_or((key.id, key.requests_per_minute.unwrap_or(configured)))
 }
 
 /// The token in `Authorization: Token token=X`, `Token token="X"`, `Bearer X` or `X-Api-Key: X`.

@@ -18,6 +18,9 @@ pub trait ResolveForReports: Send + Sync {
     fn profile(&self, _domain: &str) -> Option<Profile> {
         None
     }
+
+    /// The verdict on a host name or domain, from data alone.
+    fn verdict_on_name(&self, name: &str) -> Verdict;
 }
 
 /// Objects are there even when nothing in them is known: clients read `company.revenue.amount` without looking.
@@ -119,7 +122,7 @@ pub(super) async fn by_address(
         .required("ip")?
         .parse()
         .map_err(|_| ReportError::Parameter { name: "ip", detail: "ip must be an IPv4 or IPv6 address".to_owned() })?;
-    caller.audit(None);
+    caller.audit(None)?;
     let verdict = shared.state.resolver.verdict(address).await;
     let company = verdict.company.as_ref().ok_or(ReportError::NotFound("company"))?;
     let profile = company.domain.as_deref().and_then(|domain| shared.state.resolver.profile(domain));

@@ -5,7 +5,8 @@
 //! which: [`ReportError`] answers with the first form and leaves a [`Problem`] in the response's extensions, out of which
 //! [`as_problem`] makes the second form for paths under `/v1`.
 
-use crate::{snapshot::Role, store::StoreError};
+use super::audit::AuditFull;
+use crate::{control::ControlError, snapshot::Role, store::StoreError};
 use axum::{
     Json,
     extract::Request,
@@ -51,14 +52,43 @@ pub(super) enum ReportError {
     #[error("Exceeded the API rate limit of {limit} requests per minute. Try again later.")]
     RateLimited { limit: u32, retry_after: u32 },
     #[error(transparent)]
+    Audit(#[from] AuditFull),
+    #[error(transparent)]
     StoreAway(StoreError),
     #[error(transparent)]
     StoreRefused(StoreError),
+    #[error("{0}")]
+    Internal(String),
 }
 
 impl From<StoreError> for ReportError {
     fn from(error: StoreError) -> Self {
         if error.is_retryable() { Self::StoreAway(error) } else { Self::StoreRefused(error) }
+    }
+}
+
+impl From<ControlError> for ReportError {
+    fn from(error: ControlError) -> Self {
+        let error = match error {
+            ControlError::Store(error) => return error.into(),
+            other => other,
+        };
+        let field = match &error {
+            ControlError::NoSuchKey(_) => return Self::NotFound("key"),
+            ControlError::SiteExists(_) | ControlError::KeyExists(_) | ControlError::UserExists(_) => {
+                return Self::Conflict(error.to_string());
+            }
+            ControlError::BeyondUser(_) => return Self::Forbidden(error.to_string()),
+            ControlError::Store(_) | ControlError::Sealing(_) | ControlError::Document(_) => {
+                return Self::Internal(error.to_string());
+            }
+            ControlError::SiteRule(rule) => rule.field(),
+            ControlError::KeyName | ControlError::UserName => "name",
+            ControlError::KeyWithoutSites | ControlError::NoSuchSite(_) => "sites",
+            ControlError::KeyExpired => "expires_at",
+            ControlError::NoSuchUser(_) => "user",
+        };
+        Self::Body { field: field.to_owned(), detail: error.to_string() }
     }
 }
 
@@ -137,8 +167,11 @@ impl ReportError {
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large"),
             Self::BodyType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", "Unsupported media type"),
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate-limit", "Too many requests"),
+            Self::Audit(_) => (StatusCode::SERVICE_UNAVAILABLE, "audit-unavailable", "Temporarily unavailable"),
             Self::StoreAway(_) => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "Temporarily unavailable"),
-            Self::StoreRefused(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+            Self::StoreRefused(_) | Self::Internal(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error")
+            }
         }
     }
 
@@ -146,7 +179,7 @@ impl ReportError {
         match self {
             Self::NoKey | Self::WrongKey => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             Self::RateLimited { retry_after, .. } => Some((header::RETRY_AFTER, (*retry_after).into())),
-            Self::StoreAway(_) => Some((header::RETRY_AFTER, STORE_RETRY_AFTER.into())),
+            Self::StoreAway(_) | Self::Audit(_) => Some((header::RETRY_AFTER, STORE_RETRY_AFTER.into())),
             _ => None,
         }
     }
@@ -156,6 +189,7 @@ impl ReportError {
         match self {
             Self::StoreAway(_) => "the store does not answer; ask again in a few seconds".to_owned(),
             Self::StoreRefused(_) => "the store refused the query; the collector's log says why".to_owned(),
+            Self::Internal(_) => "this failed in an unforeseen way; the collector's log says more".to_owned(),
             other => other.to_string(),
         }
     }
@@ -196,6 +230,9 @@ impl IntoResponse for ReportError {
     fn into_response(self) -> Response {
         if let Self::StoreAway(error) | Self::StoreRefused(error) = &self {
             tracing::warn!(%error, "A report could not be read from the store");
+        }
+        if let Self::Internal(problem) = &self {
+            tracing::error!(problem, "A request failed in an unforeseen way");
         }
         let mut response = (self.kind().0, Json(ErrorDocument { errors: [self.object()] })).into_response();
         if let Some((name, value)) = self.header() {

@@ -231,7 +231,7 @@ pub(super) async fn one(
 ) -> Result<Json<Document<LeadResource>>, ReportError> {
     let site = caller.account(&account)?;
     let company = company_id(&lead)?;
-    caller.audit(Some(&site.id));
+    caller.audit(Some(&site.id))?;
     let store = &shared.state.store;
     let ids = [company.0];
     let (found, marks) =

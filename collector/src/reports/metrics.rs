@@ -60,6 +60,8 @@ metrics! {
     SpoolDamaged = Counter "firmsight_spool_damaged_total" "Spool files found damaged since the start, at the start included.",
     StoreUp = Gauge "firmsight_store_up" "1 when ClickHouse answered when last asked and its tables are up to date, else 0.",
     StoreFailures = Counter "firmsight_store_failures_total" "Attempts to store that failed and are repeated.",
+    AuditWaiting = Gauge "firmsight_audit_waiting" "Audit records that wait for the store.",
+    AuditRefused = Counter "firmsight_audit_refused_total" "Requests refused because the audit log could not take their record.",
     UntrustedForwardingHeaders = Counter "firmsight_untrusted_forwarding_headers_total"
         "Requests from local peers with forwarding headers that were not believed; is trusted_proxies in section public set?",
     DnsAddresses = Counter "firmsight_dns_addresses_total"

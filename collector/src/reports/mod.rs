@@ -12,7 +12,9 @@
 //! Only `queries` holds SQL, only the files of endpoints know attributes.
 
 mod accounts;
+mod allow_list;
 mod asked;
+pub(crate) mod audit;
 mod authentication;
 mod companies;
 mod custom_feeds;
@@ -32,16 +34,20 @@ mod rate_limit;
 mod scores;
 mod selection;
 mod tracking_script;
+pub(crate) mod usage;
 mod v1;
 mod visits;
 
+pub use audit::{Action, Audit, AuditFull, AuditPlace, AuditRow, AuditWriter};
 pub use companies::ResolveForReports;
 pub use health::ReadinessCheck;
 pub use metrics::{Metric, MetricsSource, Sample};
+pub use usage::Usage;
 
-use crate::{counters::Counters, snapshot::SharedSnapshot, store::Store, time::UnixMillis};
+use crate::{control::Control, counters::Counters, snapshot::SharedSnapshot, store::Store, time::UnixMillis};
 use axum::{Router, middleware, routing::get};
 use error::ReportError;
+use ipnet::IpNet;
 use pseudonym::Pseudonyms;
 use rate_limit::RateLimit;
 use std::sync::Arc;
@@ -59,14 +65,22 @@ pub struct Settings {
     pub metrics_needs_key: bool,
     /// The key under which client ids are replaced by pseudonyms.
     pub pseudonym_key: [u8; 32],
+    /// Peers that are answered; empty means all. The router must then be served with `ConnectInfo<SocketAddr>`.
+    pub allowed_networks: Vec<IpNet>,
 }
 
 /// What the API reads from.
 pub struct State {
     /// Visits and companies.
     pub store: Store,
-    /// Sites and keys.
+    /// Sites, keys and users, as [`Control::snapshot`] gives them.
     pub snapshot: SharedSnapshot,
+    /// What changes them.
+    pub control: Control,
+    /// Where reads of company data and changes are recorded; its [`AuditWriter`] must run.
+    pub audit: Audit,
+    /// Counts the requests of keys; [`Usage::run`] must run for them to be kept.
+    pub usage: Arc<Usage>,
     /// For `/metrics`.
     pub counters: Arc<Counters>,
     /// For `/companies?ip=`.
@@ -97,7 +111,7 @@ impl Shared {
 /// The whole admin side of this room as a router that any axum program can nest or serve.
 pub fn router(state: State) -> Router {
     let shared = Arc::new(Shared {
-        rate_limit: RateLimit::new(state.settings.requests_per_minute),
+        rate_limit: RateLimit::default(),
         pseudonyms: Pseudonyms::new(&state.settings.pseudonym_key),
         state,
     });
@@ -131,6 +145,7 @@ pub fn router(state: State) -> Router {
         .merge(metrics)
         .fallback(|| async { ReportError::NotFound("path") })
         .method_not_allowed_fallback(|| async { ReportError::MethodNotAllowed })
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), allow_list::admit))
         .layer(middleware::from_fn(error::as_problem))
         .with_state(shared)
 }

@@ -10,10 +10,8 @@ use uuid::Uuid;
 const MINUTE: i64 = 60_000;
 
 /// Counts the requests of the current clock minute. Only known keys are counted, so there are never more entries than keys.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct RateLimit {
-    /// 0 means no limit.
-    per_minute: u32,
     window: Mutex<CurrentMinute>,
 }
 
@@ -37,13 +35,10 @@ pub(super) struct Allowance {
 }
 
 impl RateLimit {
-    pub(super) fn new(per_minute: u32) -> Self {
-        Self { per_minute, window: Mutex::default() }
-    }
-
-    /// Counts one request; `None` where nothing is limited.
-    pub(super) fn count(&self, key: Uuid, now: UnixMillis) -> Option<Allowance> {
-        if self.per_minute == 0 {
+    /// Counts one request of a key, or of a user whose keys share one allowance; `None` where nothing is limited
+    /// (`per_minute` is 0).
+    pub(super) fn count(&self, of: Uuid, per_minute: u32, now: UnixMillis) -> Option<Allowance> {
+        if per_minute == 0 {
             return None;
         }
         let minute = now.0.div_euclid(MINUTE);
@@ -51,14 +46,14 @@ impl RateLimit {
         if window.minute != minute {
             *window = CurrentMinute { minute, counts: HashMap::new() };
         }
-        let count = window.counts.entry(key).or_default();
+        let count = window.counts.entry(of).or_default();
         *count = count.saturating_add(1);
         let left_of_minute = MINUTE - now.0.rem_euclid(MINUTE);
         Some(Allowance {
-            limit: self.per_minute,
-            remaining: self.per_minute.saturating_sub(*count),
+            limit: per_minute,
+            remaining: per_minute.saturating_sub(*count),
             reset: u32::try_from((left_of_minute + 999) / 1000).unwrap_or(60),
-            is_exceeded: *count > self.per_minute,
+            is_exceeded: *count > per_minute,
         })
     }
 }
@@ -69,10 +64,10 @@ mod tests {
 
     #[test]
     fn each_key_has_its_own_allowance_which_the_next_clock_minute_renews() {
-        let limit = RateLimit::new(2);
+        let limit = RateLimit::default();
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let count = |key, seconds: f64| {
-            let allowance = limit.count(key, UnixMillis(1_800_000_000_000 + (seconds * 1000.0) as i64)).unwrap();
+            let allowance = limit.count(key, 2, UnixMillis(1_800_000_000_000 + (seconds * 1000.0) as i64)).unwrap();
             (allowance.remaining, allowance.reset, allowance.is_exceeded)
         };
         assert_eq!(count(one, 0.0), (1, 60, false));
@@ -84,6 +79,6 @@ mod tests {
 
     #[test]
     fn zero_means_no_limit() {
-        assert_eq!(RateLimit::new(0).count(Uuid::nil(), UnixMillis(0)), None);
+        assert_eq!(RateLimit::default().count(Uuid::nil(), 0, UnixMillis(0)), None);
     }
 }

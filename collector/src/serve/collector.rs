@@ -129,18 +129,24 @@ impl Collector {
             Arc::new(resolver.clone()),
             Arc::new(UnixMillis::now),
         );
+        let (audit, audit_writer) = reports::Audit::new(keeper.store());
+        let usage = Arc::new(reports::Usage::default());
         let engine = Arc::new(Engine {
             store: keeper.store(),
             control: control.clone(),
             resolver: resolver.clone(),
             pipeline: Arc::clone(&pipeline),
             state: keeper.watch(),
+            audit: Some(audit.clone()),
         });
         let store_answers = Arc::new(AtomicBool::new(true));
         let spool_watcher = Arc::new(SpoolWatcher { spool: spool.clone(), max_bytes: config.spool.max_bytes.get() });
         let admin = reports::router(reports::State {
             store: keeper.store(),
             snapshot: control.snapshot(),
+            control: control.clone(),
+            audit: audit.clone(),
+            usage: Arc::clone(&usage),
             counters,
             resolver: Arc::new(ReportsResolver { resolver: resolver.clone(), profiles: profiles.clone() }),
             metrics: vec![
@@ -153,6 +159,7 @@ impl Collector {
                 Arc::new(PublicWatcher { service: public.clone() }),
                 Arc::new(ResolverWatcher(resolver)),
                 Arc::clone(&data_files) as Arc<dyn reports::MetricsSource>,
+                Arc::new(audit),
             ],
             readiness: vec![spool_watcher],
             settings: reports::Settings {
@@ -161,6 +168,7 @@ impl Collector {
                 requests_per_minute: config.limits.api_requests_per_minute,
                 metrics_needs_key: !config.admin.listen.ip().is_loopback(),
                 pseudonym_key: master_key.derive(b"firmsight client id pseudonyms"),
+                allowed_networks: setup::admin_allow(&config)?,
             },
             clock: UnixMillis::now,
         });
@@ -174,15 +182,24 @@ impl Collector {
             tokio::spawn(refresh_control(control.clone(), keeper.watch(), store_answers, stop_work.clone())),
             tokio::spawn(Arc::clone(&data_files).watch(stop_work.clone())),
             tokio::spawn(update_regularly(config.clone(), stop_work.clone())),
+            tokio::spawn(audit_writer.run(stop_work.clone())),
+            tokio::spawn({
+                let (store, stop) = (keeper.store(), stop_work.clone());
+                async move { usage.run(store, stop).await }
+            }),
         ];
         let pipeline = tokio::spawn(run_pipeline(pipeline, spool.clone(), keeper.watch(), stop_work.clone()));
         let (report_failure, failure) = watch::channel(None);
         let keeper = tokio::spawn({
             let stop_store = stop_store.clone();
             async move {
+                let store = keeper.store();
                 let prepare = || {
-                    let control = control.clone();
-                    async move { Ok(control.refresh(UnixMillis::now()).await?) }
+                    let (control, store) = (control.clone(), store.clone());
+                    async move {
+                        store.keep_audit_for(config.retention.audit_days).await?;
+                        Ok(control.refresh(UnixMillis::now()).await?)
+                    }
                 };
                 if let Err(error) = keeper.keep(stop_store, prepare).await {
                     tracing::error!(%error, "the store can't be used");

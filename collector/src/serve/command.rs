@@ -1,7 +1,9 @@
 //! What the person at the terminal can ask of a running collector, or of one made for the occasion.
 
 use crate::{
+    control::NewKey,
     import::Batch,
+    reports::Action,
     site::{ConsentMode, Site, SiteId},
     snapshot::Role,
     time::UnixMillis,
@@ -24,14 +26,7 @@ pub enum Command {
     /// Removes a site; its visits stay.
     RemoveSite(SiteId),
     /// Makes a key; answered with [`Answer::Token`] once it is in force.
-    CreateKey {
-        /// Its name for people.
-        name: String,
-        /// What it may see; `None` means all sites.
-        sites: Option<Vec<SiteId>>,
-        /// What it may do.
-        role: Role,
-    },
+    CreateKey(NewKey),
     /// Answered with [`Answer::Keys`], oldest first.
     ListKeys,
     /// Revokes the key with this id or name.
@@ -62,6 +57,26 @@ pub enum Command {
         /// Ids, each once.
         visits: Vec<u64>,
     },
+}
+
+impl Command {
+    /// What the audit log says of it: action, endpoint, site and object. `None` where nothing is changed.
+    pub(super) fn audited(&self) -> Option<(Action, &'static str, Option<&SiteId>, String)> {
+        match self {
+            Self::AddSite(site) => Some((Action::Create, "site add", Some(&site.id), site.id.to_string())),
+            Self::SetSite(id, _) => Some((Action::Change, "site set", Some(id), id.to_string())),
+            Self::RemoveSite(id) => Some((Action::Remove, "site remove", Some(id), id.to_string())),
+            Self::CreateKey(key) => Some((Action::Create, "key create", None, key.name.clone())),
+            Self::RevokeKey(key) => Some((Action::Remove, "key revoke", None, key.clone())),
+            Self::EraseVisitor { site, .. } => Some((Action::Remove, "privacy erase", Some(site), String::new())),
+            // An import adds visits, as beacons do.
+            Self::Import { .. }
+            | Self::ListSites
+            | Self::ListKeys
+            | Self::Migrate { .. }
+            | Self::CountVisits { .. } => None,
+        }
+    }
 }
 
 /// What of a site changes; the rest stays.
@@ -129,6 +144,10 @@ pub struct ListedKey {
     pub role: Role,
     /// When it was made.
     pub created_at: UnixMillis,
+    /// From when on it is refused.
+    pub expires_at: Option<UnixMillis>,
+    /// When it was used last, give or take some seconds.
+    pub last_used_at: Option<UnixMillis>,
 }
 
 /// What became of an import's batch, in events.

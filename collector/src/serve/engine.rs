@@ -15,6 +15,7 @@ use crate::{
     control::{Control, ControlError},
     counters::Counters,
     pipeline::Pipeline,
+    reports::{Audit, AuditRow, audit, usage},
     sealing::MasterKey,
     store::Store,
     time::UnixMillis,
@@ -23,6 +24,7 @@ use clickhouse_embedded::Server;
 use firmsight_resolver::Resolver;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
+use uuid::Uuid;
 
 /// How long a command waits for a store that is starting.
 const STORE_PATIENCE: Duration = Duration::from_secs(60);
@@ -34,6 +36,8 @@ pub(super) struct Engine {
     pub(super) resolver: Resolver,
     pub(super) pipeline: Arc<Pipeline<Resolver, Control>>,
     pub(super) state: watch::Receiver<StoreState>,
+    /// A server's queue of audit records; a command without a server stores its own.
+    pub(super) audit: Option<Audit>,
 }
 
 impl Execute for Engine {
@@ -46,11 +50,28 @@ impl Execute for Engine {
                 _ => "the store is still starting; try again in a moment".to_owned(),
             });
         }
-        self.carry_out(command).await.map_err(|error| error.to_string())
+        self.carry_out_on_record(command).await.map_err(|error| error.to_string())
     }
 }
 
 impl Engine {
+    /// Carries a command out and records it where it is a change; what can't be recorded is not done.
+    async fn carry_out_on_record(&self, command: Command) -> Result<Answer, ServeError> {
+        let Some((action, name, site, object)) = command.audited() else { return self.carry_out(command).await };
+        let row = AuditRow::new((Uuid::nil(), "command line"), action, name, site, &object, UnixMillis::now());
+        let place = self.audit.as_ref().map(Audit::reserve).transpose()?;
+        let outcome = self.carry_out(command).await;
+        // Whether it was done is unknown where the store did not answer: that is recorded too.
+        let was_refused =
+            matches!(&outcome, Err(ServeError::Control(error)) if !matches!(error, ControlError::Store(_)));
+        match place {
+            _ if was_refused => {}
+            Some(place) => place.record(row),
+            None => audit::write(&self.store, &row.id.to_string(), std::slice::from_ref(&row)).await?,
+        }
+        outcome
+    }
+
     async fn carry_out(&self, command: Command) -> Result<Answer, ServeError> {
         let now = UnixMillis::now();
         match command {
@@ -72,18 +93,21 @@ impl Engine {
                 self.control.remove_site(&id, now).await?;
                 Ok(Answer::Done)
             }
-            Command::CreateKey { name, sites, role } => {
-                let (_, token) = self.control.create_key(&name, sites, role, now).await?;
+            Command::CreateKey(key) => {
+                let (_, token) = self.control.create_key(key, now).await?;
                 Ok(Answer::Token(token.as_str().to_owned()))
             }
             Command::ListKeys => {
                 let keys = self.control.list_keys();
+                let last_used = usage::last_used(&self.store).await?;
                 let listed = keys.iter().map(|key| ListedKey {
                     id: key.id,
                     name: key.name.clone(),
                     sites: key.sites.clone(),
                     role: key.role,
                     created_at: key.created_at,
+                    expires_at: key.expires_at,
+                    last_used_at: last_used.get(&key.id).copied(),
                 });
                 Ok(Answer::Keys(listed.collect()))
             }
@@ -144,7 +168,7 @@ impl OwnEngine {
             keeper.store().migrate().await?;
             control.refresh(UnixMillis::now()).await?;
             let state = keeper.ready();
-            Ok(Engine { store: keeper.store(), control: control.clone(), resolver, pipeline, state })
+            Ok(Engine { store: keeper.store(), control: control.clone(), resolver, pipeline, state, audit: None })
         };
         match engine.await {
             Ok(engine) => Ok(Self { engine: Arc::new(engine), server, _lock: lock }),

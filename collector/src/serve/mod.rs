@@ -109,6 +109,9 @@ pub enum ServeError {
     /// The master key can't be used.
     #[error(transparent)]
     Sealing(#[from] SealingError),
+    /// A change can't be recorded, so it is not made.
+    #[error(transparent)]
+    Audit(#[from] crate::reports::AuditFull),
     /// What [`Collector::failed`] told.
     #[error(transparent)]
     Failed(#[from] Arc<Self>),
@@ -194,6 +197,7 @@ async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, Ser
 pub fn check(config: &Config) -> Result<(), ServeError> {
     setup::databases(config)?;
     setup::ingest(config)?;
+    setup::admin_allow(config)?;
     store_keeper::StoreKeeper::new(config)?;
     Ok(())
 }

@@ -176,6 +176,11 @@ pub(super) fn ingest(config: &Config) -> Result<ingest::Settings, SetupError> {
     })
 }
 
+/// Whom the admin listener answers.
+pub(super) fn admin_allow(config: &Config) -> Result<Vec<IpNet>, SetupError> {
+    trusted_proxies(&config.admin.allow)
+}
+
 /// What the pipeline wants to know.
 pub(super) fn pipeline(config: &Config) -> pipeline::Settings {
     pipeline::Settings {

@@ -121,4 +121,8 @@ impl ResolveForReports for ReportsResolver {
     fn profile(&self, domain: &str) -> Option<Profile> {
         self.profiles.profile(domain)
     }
+
+    fn verdict_on_name(&self, name: &str) -> Verdict {
+        self.0.judge_named(None, name)
+    }
 }

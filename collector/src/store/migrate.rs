@@ -51,6 +51,9 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(6, "0006_forgotten"),
     migration!(7, "0007_companies"),
     migration!(8, "0008_site_objects"),
+    migration!(12, "0012_audit"),
+    migration!(13, "0013_api_usage"),
+    migration!(14, "0014_users"),
 ];
 
 /// A migration as the database remembers it.

@@ -11,6 +11,7 @@ mod connection;
 mod error;
 mod insert;
 mod migrate;
+mod retention;
 mod rows;
 mod staged;
 mod statements;

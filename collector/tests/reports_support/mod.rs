@@ -2,12 +2,13 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here is the test's finding")]
 
-use arc_swap::ArcSwap;
 use axum::{Router, body::Body};
 use bytes::Bytes;
 use collector::{
+    control::Control,
     counters::Counters,
-    reports::{self, ResolveForReports, Settings, State},
+    reports::{self, Audit, ResolveForReports, Settings, State},
+    sealing::MasterKey,
     site::{ConsentMode, Site, SiteId},
     snapshot::{ApiKey, Role, Snapshot},
     store::Store,
@@ -64,9 +65,17 @@ impl Api {
     }
 
     pub(crate) fn with(store: Store, change: impl FnOnce(&mut State)) -> Self {
+        let control = Control::open(store.clone(), MasterKey::from_bytes([7; 32]), "/nonexistent/mirror".into());
+        control.snapshot().store(Arc::new(snapshot()));
+        // Nobody writes the records: they wait in the queue, which has room for more than any test makes.
+        let (audit, writer) = Audit::new(store.clone());
+        std::mem::forget(writer);
         let mut state = State {
             store,
-            snapshot: Arc::new(ArcSwap::from_pointee(snapshot())),
+            snapshot: control.snapshot(),
+            control,
+            audit,
+            usage: Arc::default(),
             counters: Arc::new(Counters::default()),
             resolver: Arc::new(OneCompany),
             metrics: Vec::new(),
@@ -77,6 +86,7 @@ impl Api {
                 requests_per_minute: 0,
                 metrics_needs_key: false,
                 pseudonym_key: [7; 32],
+                allowed_networks: Vec::new(),
             },
             clock: || UnixMillis(1_790_000_030_000),
         };
@@ -126,6 +136,9 @@ fn snapshot() -> Snapshot {
             role: Role::Read,
             token_sha256,
             created_at: UnixMillis(0),
+            expires_at: None,
+            requests_per_minute: None,
+            user: None,
         };
         (token_sha256, Arc::new(key))
     };
@@ -135,6 +148,7 @@ fn snapshot() -> Snapshot {
             site("blog", "Blog \"one\"", "America/Los_Angeles"),
         ]),
         keys: HashMap::from([key(1, TOKEN, None), key(2, SHOP_TOKEN, Some(vec![site_id("shop")]))]),
+        users: HashMap::new(),
         loaded: true,
         ..Snapshot::default()
     }
@@ -142,16 +156,20 @@ fn snapshot() -> Snapshot {
 
 struct OneCompany;
 
+fn acme() -> Company {
+    Company {
+        id: CompanyId::of_domain("acme.example"),
+        name: "Acme GmbH".into(),
+        domain: Some("acme.example".into()),
+        industry: Some("Manufacturing".into()),
+        source: Source::Asn,
+        confidence: Confidence::new(0.87),
+    }
+}
+
 impl ResolveForReports for OneCompany {
     fn verdict(&self, address: IpAddr) -> Pin<Box<dyn Future<Output = Arc<Verdict>> + Send + '_>> {
-        let company = (address.to_string() == COMPANY_ADDRESS).then(|| Company {
-            id: CompanyId::of_domain("acme.example"),
-            name: "Acme GmbH".into(),
-            domain: Some("acme.example".into()),
-            industry: Some("Manufacturing".into()),
-            source: Source::Asn,
-            confidence: Confidence::new(0.87),
-        });
+        let company = (address.to_string() == COMPANY_ADDRESS).then(acme);
         let verdict = Verdict {
             ip: Some(address),
             kind: if company.is_some() { NetworkKind::Business } else { NetworkKind::Residential },
@@ -164,6 +182,20 @@ impl ResolveForReports for OneCompany {
             left_out: None,
         };
         Box::pin(async { Arc::new(verdict) })
+    }
+
+    fn verdict_on_name(&self, name: &str) -> Verdict {
+        let company = (name == "acme.example").then(acme);
+        Verdict {
+            ip: None,
+            kind: if company.is_some() { NetworkKind::Business } else { NetworkKind::Unknown },
+            company,
+            location: Arc::default(),
+            asn: None,
+            ptr: NameAnswer::Confirmed(name.into()),
+            is_final: false,
+            evidence: EvidenceList::default(),
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! What was dropped, by UTC day and reason, for "why do I see nothing?".
 
 use super::format::{List, Listing};
+use super::parameters::{Days, Formats, Refusals};
 use crate::reports::{
     Shared,
     authentication::Caller,
     dates,
-    error::{Problem, ReportError},
+    error::ReportError,
     parameters::{FromPath, Parameters},
     queries,
 };
@@ -38,12 +39,11 @@ pub(super) struct Drop {
     get, path = "/v1/sites/{site}/drops", tag = "reports", operation_id = "drops",
     params(
         ("site" = String, Path, description = "The site's id"),
-        ("start_date" = String, Query, format = Date, description = "First UTC day", example = "2026-11-01"),
-        ("end_date" = String, Query, format = Date, description = "Last UTC day", example = "2026-11-30"),
+        Days, Formats,
     ),
     responses(
         (status = 200, description = "Drops, oldest first", body = List<Drop>),
-        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        Refusals,
     ),
 )]
 pub(super) async fn by_day(

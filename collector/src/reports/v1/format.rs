@@ -16,8 +16,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{Stream, StreamExt, stream};
-use serde::Serialize;
-use std::convert::Infallible;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::{Value, value::RawValue};
+use std::{convert::Infallible, fmt};
 use utoipa::ToSchema;
 
 /// Rows that are written in one piece.
@@ -160,28 +161,72 @@ fn ndjson_text<T: Serialize>(rows: &[T]) -> serde_json::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn csv_text<T: Serialize>(rows: &[T], with_header: bool) -> csv::Result<Vec<u8>> {
-    // Written twice: serde's text first, whose cells are then made harmless one by one.
-    let mut plain = csv::WriterBuilder::new().has_headers(with_header).from_writer(Vec::new());
-    for row in rows {
-        plain.serialize(row)?;
-    }
-    let plain = plain.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
-    let mut cells = csv::ReaderBuilder::new().has_headers(false).from_reader(plain.as_slice());
-    let mut harmless = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    for record in cells.records() {
-        for cell in &record? {
-            harmless.write_field(defused(cell).as_bytes())?;
+/// Columns are the rows' fields in their order; lists of texts are joined by blanks, and what is nested deeper is JSON.
+fn csv_text<T: Serialize>(rows: &[T], with_header: bool) -> Result<Vec<u8>, CsvError> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    for (index, row) in rows.iter().enumerate() {
+        let text = serde_json::to_string(row)?;
+        let Fields(fields) = serde_json::from_str(&text)?;
+        if with_header && index == 0 {
+            writer.write_record(fields.iter().map(|(name, _)| name))?;
         }
-        harmless.write_record(None::<&[u8]>)?;
+        for (_, value) in &fields {
+            writer.write_field(cell(value)?)?;
+        }
+        writer.write_record(None::<&[u8]>)?;
     }
-    harmless.into_inner().map_err(|error| csv::Error::from(error.into_error()))
+    writer.into_inner().map_err(|error| CsvError::Write(error.into_error().into()))
 }
 
-/// The cell as a spreadsheet shows it rather than runs it.
-fn defused(cell: &str) -> std::borrow::Cow<'_, str> {
-    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
-    if is_formula && cell.parse::<f64>().is_err() { format!("'{cell}").into() } else { cell.into() }
+#[derive(Debug, thiserror::Error)]
+enum CsvError {
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Write(#[from] csv::Error),
+}
+
+/// The fields of an object in the order in which they were written.
+struct Fields(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Fields;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<Map: de::MapAccess<'de>>(self, mut map: Map) -> Result<Fields, Map::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// A value as a cell.
+fn cell(value: &RawValue) -> serde_json::Result<String> {
+    Ok(match serde_json::from_str(value.get())? {
+        Value::Null => String::new(),
+        Value::String(text) => defused(text),
+        Value::Array(values) if values.iter().all(Value::is_string) => {
+            defused(values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "))
+        }
+        _ => value.get().to_owned(),
+    })
+}
+
+/// The text as a spreadsheet shows it rather than runs it.
+fn defused(text: String) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
+    if is_formula { format!("'{text}") } else { text }
 }
 
 #[cfg(test)]
@@ -193,10 +238,11 @@ mod tests {
         name: String,
         number: i64,
         maybe: Option<String>,
+        names: Vec<&'static str>,
     }
 
     fn row(name: &str) -> Row {
-        Row { name: name.to_owned(), number: -5, maybe: None }
+        Row { name: name.to_owned(), number: -5, maybe: None, names: vec!["=1", "b"] }
     }
 
     #[test]
@@ -208,17 +254,17 @@ mod tests {
             ("-2+3", "'-2+3"),
             ("\t=1", "'\t=1"),
             ("\r=1", "'\r=1"),
-            ("-5", "-5"),
-            ("+4.5", "+4.5"),
+            ("-5", "'-5"),
             ("shop = good", "shop = good"),
             ("", ""),
         ] {
-            assert_eq!(defused(given), expected, "{given:?}");
+            assert_eq!(defused(given.to_owned()), expected, "{given:?}");
         }
         let text = String::from_utf8(csv_text(&[row("=A1"), row("a,\"b\"\nc")], true).unwrap()).unwrap();
-        assert_eq!(text, "name,number,maybe\r\n'=A1,-5,\r\n\"a,\"\"b\"\"\nc\",-5,\r\n");
+        let expected = "name,number,maybe,names\r\n'=A1,-5,,'=1 b\r\n\"a,\"\"b\"\"\nc\",-5,,'=1 b\r\n";
+        assert_eq!(text, expected);
         let text = String::from_utf8(csv_text(&[row("x")], false).unwrap()).unwrap();
-        assert_eq!(text, "x,-5,\r\n");
+        assert_eq!(text, "x,-5,,'=1 b\r\n");
     }
 
     #[test]

@@ -8,9 +8,24 @@
 //! - Refusals are problem details with a stable type ([`super::error`]).
 //! - What an endpoint takes and answers is described where it is written; [`super::openapi`] gathers it.
 
+#![allow(unused_qualifications, reason = "utoipa's macros write paths in full")]
+
+mod audit_log;
+pub(super) mod body;
+mod breakdowns;
 pub(super) mod cursor;
 mod drops;
+mod enrich;
 pub(super) mod format;
+mod keys;
+pub(super) mod parameters;
+mod queries;
+mod resolve;
+mod sites;
+mod text;
+mod time_series;
+mod usage;
+mod users;
 
 use super::Shared;
 use std::sync::Arc;
@@ -18,5 +33,18 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Every route under `/v1`, with its description.
 pub(super) fn router() -> OpenApiRouter<Arc<Shared>> {
-    OpenApiRouter::new().routes(routes!(drops::by_day))
+    OpenApiRouter::new()
+        .routes(routes!(time_series::show))
+        .routes(routes!(breakdowns::show))
+        .routes(routes!(drops::by_day))
+        .routes(routes!(resolve::one, resolve::many))
+        .routes(routes!(enrich::show))
+        .routes(routes!(sites::list, sites::create))
+        .routes(routes!(sites::one, sites::change, sites::remove))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::change, keys::revoke))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::one, users::change, users::remove))
+        .routes(routes!(usage::show))
+        .routes(routes!(audit_log::show))
 }

@@ -111,6 +111,7 @@ fn world_on(store: Store) -> World {
         own_networks: Vec::new(),
     });
     let snapshot = Snapshot {
+        users: HashMap::new(),
         sites: sites.map(|site| (site.id.clone(), Arc::new(site))).into(),
         loaded: true,
         ..Snapshot::default()

@@ -5,12 +5,14 @@ use super::{
     documents::{Document, Resource},
     error::ReportError,
     parameters::FromPath,
+    v1::parameters::LegacyRefusals,
 };
 use crate::site::Site;
 use axum::{Extension, Json};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AccountAttributes {
     name: String,
     subscription: &'static str,
@@ -36,12 +38,27 @@ fn resource(site: &Site) -> Resource<AccountAttributes> {
     }
 }
 
-/// `GET /accounts`
+/// Accounts
+///
+/// The sites that the key may see, by id.
+#[utoipa::path(
+    get, path = "/accounts", tag = "leadfeeder", operation_id = "accounts",
+    responses((status = 200, description = "Accounts", body = Document<Vec<Resource<AccountAttributes>>>), LegacyRefusals),
+)]
 pub(super) async fn list(Extension(caller): Extension<Caller>) -> Json<Document<Vec<Resource<AccountAttributes>>>> {
     Json(Document::plain(caller.accounts().iter().map(|site| resource(site)).collect()))
 }
 
-/// `GET /accounts/{account}`
+/// One account
+///
+/// A site that the key may see.
+#[utoipa::path(
+    get, path = "/accounts/{account}", tag = "leadfeeder", operation_id = "account",
+    params(
+        ("account" = String, Path, description = "The site's id", example = "shop"),
+    ),
+    responses((status = 200, description = "The account", body = Document<Resource<AccountAttributes>>), LegacyRefusals),
+)]
 pub(super) async fn one(
     Extension(caller): Extension<Caller>,
     FromPath(account): FromPath<String>,

@@ -1,6 +1,15 @@
 //! `GET /companies?ip=`: the company behind one address, in the shape of IP-Enrich.
 
-use super::{Shared, authentication::Caller, error::ReportError, parameters::Parameters};
+use super::{
+    Shared,
+    authentication::Caller,
+    error::ReportError,
+    parameters::Parameters,
+    v1::{
+        ResolvedLocation,
+        parameters::{AddressParameter, LegacyRefusals},
+    },
+};
 use axum::{
     Extension, Json,
     extract::{RawQuery, State},
@@ -8,6 +17,7 @@ use axum::{
 use firmsight_resolver::{Company, Location, Profile, Verdict};
 use serde::Serialize;
 use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc};
+use utoipa::ToSchema;
 
 /// What the reports API asks the resolver.
 pub trait ResolveForReports: Send + Sync {
@@ -24,17 +34,19 @@ pub trait ResolveForReports: Send + Sync {
 }
 
 /// Objects are there even when nothing in them is known: clients read `company.revenue.amount` without looking.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Enrichment {
     id: String,
+    #[schema(value_type = String)]
     ip_address: IpAddr,
     confidence_score: String,
     company: EnrichedCompany,
     business_ids: [String; 0],
+    #[schema(value_type = ResolvedLocation)]
     location: Location,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct EnrichedCompany {
     name: String,
     domain: Option<String>,
@@ -46,27 +58,27 @@ struct EnrichedCompany {
     business_ids: [String; 0],
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 struct Revenue {
     year: Option<u16>,
     amount: Option<u64>,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 struct EmployeesRange {
     min: Option<u32>,
     max: Option<u32>,
 }
 
 /// An object here, where leads have a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Industries {
     name: Option<String>,
     sic: [String; 0],
     naics: [String; 0],
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 struct Social {
     twitter: Option<String>,
     facebook: Option<String>,
@@ -111,7 +123,14 @@ fn enrichment(address: IpAddr, company: &Company, profile: Option<Profile>, loca
     }
 }
 
-/// `GET /companies?ip=`
+/// Company behind an address
+///
+/// In the shape of IP-Enrich; 404 where there is no company. The address is neither stored nor logged.
+#[utoipa::path(
+    get, path = "/companies", tag = "leadfeeder", operation_id = "company_by_address",
+    params(AddressParameter),
+    responses((status = 200, description = "The company", body = Enrichment), LegacyRefusals),
+)]
 pub(super) async fn by_address(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,

@@ -8,6 +8,7 @@ use super::{
     error::ReportError,
     leads::{self, LeadResource},
     parameters::FromPath,
+    v1::parameters::{Dates, LegacyRefusals, PageParameters},
 };
 use crate::{
     feed::{Feed, Filter, NumberRange, TextMatch, VisitorKind},
@@ -20,19 +21,20 @@ use axum::{
 };
 use serde::Serialize;
 use std::{borrow::Cow, sync::Arc};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// The least quality of a lead in the feed of top leads.
 const TOP_QUALITY: u64 = 7;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct FeedAttributes {
     name: String,
     criteria: Vec<Criterion>,
 }
 
 /// Spelled as in the one client that names these.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Criterion {
     criterion_type: &'static str,
@@ -161,7 +163,16 @@ fn list_criteria(filter: &Filter, excluded: bool, criteria: &mut Vec<Criterion>)
     add(kind, search, display);
 }
 
-/// `GET /accounts/{account}/custom-feeds`: the built-in ones, then the site's own by name.
+/// Custom feeds
+///
+/// The built-in ones, then the site's own by name.
+#[utoipa::path(
+    get, path = "/accounts/{account}/custom-feeds", tag = "leadfeeder", operation_id = "custom_feeds",
+    params(
+        ("account" = String, Path, description = "The site's id", example = "shop"),
+    ),
+    responses((status = 200, description = "Feeds", body = Document<Vec<Resource<FeedAttributes>>>), LegacyRefusals),
+)]
 pub(super) async fn list(
     Extension(caller): Extension<Caller>,
     FromPath(account): FromPath<String>,
@@ -173,7 +184,17 @@ pub(super) async fn list(
     Ok(Json(Document::plain(built_in().into_iter().chain(own).map(|feed| feed.resource()).collect())))
 }
 
-/// `GET /accounts/{account}/custom-feeds/{feed}`
+/// One custom feed
+///
+/// A built-in feed or one of the site's own.
+#[utoipa::path(
+    get, path = "/accounts/{account}/custom-feeds/{feed}", tag = "leadfeeder", operation_id = "custom_feed",
+    params(
+        ("account" = String, Path, description = "The site's id", example = "shop"),
+        ("feed" = String, Path, description = "The feed's id", example = "all_leads"),
+    ),
+    responses((status = 200, description = "The feed", body = Document<Resource<FeedAttributes>>), LegacyRefusals),
+)]
 pub(super) async fn one(
     Extension(caller): Extension<Caller>,
     FromPath((account, feed)): FromPath<(String, String)>,
@@ -182,7 +203,18 @@ pub(super) async fn one(
     Ok(Json(Document::plain(find(&caller.snapshot, &site.id, &feed)?.resource())))
 }
 
-/// `GET /accounts/{account}/custom-feeds/{feed}/leads`
+/// Leads of a custom feed
+///
+/// Companies that visited between the dates and fit the feed, by their first visit in them; at most 10,000.
+#[utoipa::path(
+    get, path = "/accounts/{account}/custom-feeds/{feed}/leads", tag = "leadfeeder", operation_id = "custom_feed_leads",
+    params(
+        ("account" = String, Path, description = "The site's id", example = "shop"),
+        ("feed" = String, Path, description = "The feed's id", example = "all_leads"),
+        Dates, PageParameters,
+    ),
+    responses((status = 200, description = "Leads", body = Document<Vec<LeadResource>>), LegacyRefusals),
+)]
 pub(super) async fn leads_of(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,

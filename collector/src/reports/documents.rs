@@ -3,9 +3,10 @@
 use super::paging::Links;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 /// A document with one resource or a list of them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Document<Data> {
     pub(super) data: Data,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -21,7 +22,7 @@ impl<Data> Document<Data> {
 }
 
 /// A resource; `Attributes` says of which type.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Resource<Attributes> {
     pub(super) id: String,
     #[serde(rename = "type")]
@@ -32,17 +33,17 @@ pub(super) struct Resource<Attributes> {
 }
 
 /// Where a lead or a visit is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Relationships {
     location: Relationship,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Relationship {
     data: Identifier,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Identifier {
     id: String,
     #[serde(rename = "type")]
@@ -105,7 +106,7 @@ pub(super) fn included<'a>(places: impl Iterator<Item = Place<'a>>) -> Vec<Locat
 
 pub(super) type LocationResource = Resource<LocationAttributes>;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct LocationAttributes {
     country: &'static str,
     country_code: String,

@@ -10,6 +10,7 @@ use super::{
     parameters::FromPath,
     queries::{self, Company, Marks, Visited},
     selection::Selection,
+    v1::parameters::{Dates, LegacyRefusals, PageParameters},
 };
 use crate::{
     feed::Filter,
@@ -25,6 +26,7 @@ use firmsight_resolver::CompanyId;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::{collections::HashMap, sync::Arc};
+use utoipa::ToSchema;
 
 /// A list of leads ends here, as in the product whose clients we serve; narrower dates reach the rest.
 const MAX_LEADS: u64 = 10_000;
@@ -32,7 +34,7 @@ const MAX_LEADS: u64 = 10_000;
 pub(super) type LeadResource = Resource<LeadAttributes>;
 
 /// What nobody knows is `""`, `0`, `[]` or null, by what existing clients decode the attribute into.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct LeadAttributes {
     name: String,
     industry: String,
@@ -60,12 +62,12 @@ pub(super) struct LeadAttributes {
     quality: u8,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Industry {
     name: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct EmployeesRange {
     min: u32,
     /// Null where the range is open.
@@ -192,7 +194,17 @@ impl Leads {
     }
 }
 
-/// `GET /accounts/{account}/leads`
+/// Leads
+///
+/// Companies that visited between the dates, by their first visit in them; at most 10,000.
+#[utoipa::path(
+    get, path = "/accounts/{account}/leads", tag = "leadfeeder", operation_id = "leads",
+    params(
+        ("account" = String, Path, description = "The site's id", example = "shop"),
+        Dates, PageParameters,
+    ),
+    responses((status = 200, description = "Leads", body = Document<Vec<LeadResource>>), LegacyRefusals),
+)]
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
@@ -223,7 +235,17 @@ pub(super) async fn selected(
     }))
 }
 
-/// `GET /accounts/{account}/leads/{lead}`: numbers over all time, since no window is asked for.
+/// One lead
+///
+/// A company, its numbers over all time.
+#[utoipa::path(
+    get, path = "/accounts/{account}/leads/{lead}", tag = "leadfeeder", operation_id = "lead",
+    params(
+        ("account" = String, Path, description = "The site's id", example = "shop"),
+        ("lead" = String, Path, description = "The company's id, 16 hexadecimal digits", example = "0123456789abcdef"),
+    ),
+    responses((status = 200, description = "The lead", body = Document<LeadResource>), LegacyRefusals),
+)]
 pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,

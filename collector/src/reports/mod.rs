@@ -11,6 +11,8 @@
 //!
 //! Only `queries` holds SQL, only the files of endpoints know attributes.
 
+#![allow(unused_qualifications, reason = "utoipa's macros write paths in full")]
+
 mod accounts;
 mod allow_list;
 mod asked;
@@ -26,6 +28,7 @@ pub mod fuzzing;
 mod health;
 mod leads;
 mod metrics;
+pub mod openapi;
 mod paging;
 mod parameters;
 mod pseudonym;
@@ -51,6 +54,8 @@ use ipnet::IpNet;
 use pseudonym::Pseudonyms;
 use rate_limit::RateLimit;
 use std::sync::Arc;
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What the owner can set.
 #[derive(Clone, Debug)]
@@ -108,6 +113,23 @@ impl Shared {
     }
 }
 
+/// Every endpoint that asks for a key, with its description.
+fn router_and_document() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::with_openapi(openapi::Base::openapi())
+        .routes(routes!(accounts::list))
+        .routes(routes!(accounts::one))
+        .routes(routes!(leads::list))
+        .routes(routes!(leads::one))
+        .routes(routes!(visits::of_lead))
+        .routes(routes!(visits::of_account))
+        .routes(routes!(custom_feeds::list))
+        .routes(routes!(custom_feeds::one))
+        .routes(routes!(custom_feeds::leads_of))
+        .routes(routes!(tracking_script::one))
+        .routes(routes!(companies::by_address))
+        .merge(v1::router())
+}
+
 /// The whole admin side of this room as a router that any axum program can nest or serve.
 pub fn router(state: State) -> Router {
     let shared = Arc::new(Shared {
@@ -117,21 +139,8 @@ pub fn router(state: State) -> Router {
     });
     let with_key = || middleware::from_fn_with_state(Arc::clone(&shared), authentication::authenticate);
 
-    let (v1, _) = v1::router().split_for_parts();
-    let reports = Router::new()
-        .route("/accounts", get(accounts::list))
-        .route("/accounts/{account}", get(accounts::one))
-        .route("/accounts/{account}/leads", get(leads::list))
-        .route("/accounts/{account}/leads/{lead}", get(leads::one))
-        .route("/accounts/{account}/leads/{lead}/visits", get(visits::of_lead))
-        .route("/accounts/{account}/visits", get(visits::of_account))
-        .route("/accounts/{account}/custom-feeds", get(custom_feeds::list))
-        .route("/accounts/{account}/custom-feeds/{feed}", get(custom_feeds::one))
-        .route("/accounts/{account}/custom-feeds/{feed}/leads", get(custom_feeds::leads_of))
-        .route("/accounts/{account}/website-tracking-script", get(tracking_script::one))
-        .route("/companies", get(companies::by_address))
-        .merge(v1)
-        .route_layer(with_key());
+    let (reports, _) = router_and_document().split_for_parts();
+    let reports = reports.route_layer(with_key());
 
     let mut metrics = Router::new().route("/metrics", get(metrics::show));
     if shared.state.settings.metrics_needs_key {
@@ -141,6 +150,7 @@ pub fn router(state: State) -> Router {
     Router::new()
         .route("/healthz", get(health::healthy))
         .route("/readyz", get(health::ready))
+        .route("/openapi.json", get(openapi::show))
         .merge(reports)
         .merge(metrics)
         .fallback(|| async { ReportError::NotFound("path") })

@@ -4,10 +4,7 @@
 //! served at `/openapi.json` with the server's own address and checked in as docs/openapi.json.
 
 use super::{Shared, router_and_document};
-use axum::{
-    Json,
-    extract::State,
-};
+use axum::{Json, extract::State};
 use std::sync::Arc;
 use utoipa::{
     Modify, OpenApi,
@@ -30,7 +27,6 @@ use utoipa::{
         (name = "reports", description = "Counts, from visits of companies"),
         (name = "companies", description = "Which company is behind an address, a domain or an e-mail address"),
         (name = "administration", description = "Sites, keys, users, usage and the audit log"),
-        (name = "service", description = "The API itself"),
     ),
     modifiers(&Keys),
 )]
@@ -62,11 +58,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// This document
-#[utoipa::path(
-    get, path = "/openapi.json", tag = "service", operation_id = "openapi", security(()),
-    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)),
-)]
+/// `GET /openapi.json`: holds nothing secret and asks for no key, so that tools can read it.
 pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Json<utoipa::openapi::OpenApi> {
     let mut document = document();
     document.servers = Some(vec![Server::new(shared.base_url())]);

@@ -2,6 +2,7 @@
 
 use super::{dates::Window, error::ReportError, parameters::Parameters};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 const DEFAULT_SIZE: u64 = 10;
 const MAX_SIZE: u64 = 100;
@@ -52,7 +53,7 @@ fn parse_positive(text: &str) -> Option<u64> {
 
 /// A list document's links: absolute, parameters sorted by name and percent-encoded. Clients cut the
 /// page count out of `last` between `page%5Bnumber%5D=` and `&page%5Bsize`.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Links {
     #[serde(rename = "self")]
     pub(super) this: String,

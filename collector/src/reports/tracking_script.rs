@@ -6,12 +6,14 @@ use super::{
     documents::{Document, Resource},
     error::ReportError,
     parameters::FromPath,
+    v1::parameters::LegacyRefusals,
 };
 use axum::{Extension, Json, extract::State};
 use serde::Serialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ScriptAttributes {
     /// What tells the site apart in the tag.
     script_hash: String,
@@ -19,8 +21,18 @@ pub(super) struct ScriptAttributes {
     timezone: String,
 }
 
-/// The tag comes from the site's own first host, because the collector stands behind it; ids and hosts have no character
-/// that HTML would read otherwise, since both are checked when a site is made.
+/// Website tracking script
+///
+/// The tag that goes into the site's pages.
+#[utoipa::path(
+    get, path = "/accounts/{account}/website-tracking-script", tag = "leadfeeder", operation_id = "website_tracking_script",
+    params(
+        ("account" = String, Path, description = "The site's id", example = "shop"),
+    ),
+    responses((status = 200, description = "The tag", body = Document<Resource<ScriptAttributes>>), LegacyRefusals),
+)]
+// The tag comes from the site's own first host, because the collector stands behind it; ids and hosts have no character
+// that HTML would read otherwise, since both are checked when a site is made.
 pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,

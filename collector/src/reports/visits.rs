@@ -11,6 +11,7 @@ use super::{
     parameters::FromPath,
     pseudonym::Pseudonyms,
     queries::{self, Visit},
+    v1::parameters::{Dates, LegacyRefusals, PageParameters},
 };
 use crate::{site::Site, time::UnixMillis};
 use axum::{
@@ -21,13 +22,14 @@ use firmsight_resolver::CompanyId;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// What stands for the page before the first one.
 const ENTRANCE: &str = "(entrance)";
 
 type VisitResource = Resource<VisitAttributes>;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct VisitAttributes {
     source: String,
     medium: String,
@@ -54,7 +56,7 @@ pub(super) struct VisitAttributes {
 }
 
 /// One page of a visit.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 struct Step {
     hostname: String,
     page_path: String,
@@ -128,7 +130,17 @@ impl Visit {
     }
 }
 
-/// `GET /accounts/{account}/visits`
+/// Visits
+///
+/// All companies' visits between the dates, oldest first.
+#[utoipa::path(
+    get, path = "/accounts/{account}/visits", tag = "leadfeeder", operation_id = "visits",
+    params(
+        ("account" = String, Path, description = "The site's id", example = "shop"),
+        Dates, PageParameters,
+    ),
+    responses((status = 200, description = "Visits", body = Document<Vec<VisitResource>>), LegacyRefusals),
+)]
 pub(super) async fn of_account(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
@@ -139,7 +151,18 @@ pub(super) async fn of_account(
     list(&shared, &asked, None, "visits").await
 }
 
-/// `GET /accounts/{account}/leads/{lead}/visits`
+/// Visits of a lead
+///
+/// One company's visits between the dates, oldest first.
+#[utoipa::path(
+    get, path = "/accounts/{account}/leads/{lead}/visits", tag = "leadfeeder", operation_id = "lead_visits",
+    params(
+        ("account" = String, Path, description = "The site's id", example = "shop"),
+        ("lead" = String, Path, description = "The company's id, 16 hexadecimal digits", example = "0123456789abcdef"),
+        Dates, PageParameters,
+    ),
+    responses((status = 200, description = "Visits", body = Document<Vec<VisitResource>>), LegacyRefusals),
+)]
 pub(super) async fn of_lead(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,

@@ -8,8 +8,6 @@
 //! - Refusals are problem details with a stable type ([`super::error`]).
 //! - What an endpoint takes and answers is described where it is written; [`super::openapi`] gathers it.
 
-#![allow(unused_qualifications, reason = "utoipa's macros write paths in full")]
-
 mod audit_log;
 pub(super) mod body;
 mod breakdowns;
@@ -26,6 +24,8 @@ mod text;
 mod time_series;
 mod usage;
 mod users;
+
+pub(super) use resolve::ResolvedLocation;
 
 use super::Shared;
 use std::sync::Arc;

@@ -50,7 +50,7 @@ pub(super) struct Limit {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "describes what dates.rs reads")]
-pub(super) struct Dates {
+pub(in crate::reports) struct Dates {
     /// A day of the site's time zone, or an instant.
     #[param(example = "2026-11-01")]
     start_date: String,
@@ -130,4 +130,27 @@ pub(in crate::reports) enum LegacyRefusals {
     /// The store does not answer; `Retry-After` says how long.
     #[response(status = 503)]
     Unavailable(ErrorDocument),
+}
+
+/// Which page of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes what paging.rs reads")]
+pub(in crate::reports) struct PageParameters {
+    /// From 1; 1 when absent.
+    #[param(rename = "page[number]", minimum = 1, required = false, nullable = false)]
+    number: Option<u64>,
+    /// 10 when absent; more than 100 counts as 100.
+    #[param(rename = "page[size]", minimum = 1, required = false, nullable = false)]
+    size: Option<u64>,
+}
+
+/// Which address.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes what resolve.rs and companies.rs read")]
+pub(in crate::reports) struct AddressParameter {
+    /// IPv4 or IPv6.
+    #[param(example = "198.51.100.7")]
+    ip: String,
 }

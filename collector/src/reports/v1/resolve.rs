@@ -5,7 +5,7 @@
 use super::{
     body::JsonBody,
     format::{List, Listing},
-    parameters::{BodyRefusals, Formats, Refusals},
+    parameters::{AddressParameter, BodyRefusals, Formats, Refusals},
 };
 use crate::reports::{Shared, authentication::Caller, error::ReportError, parameters::Parameters};
 use axum::{
@@ -17,7 +17,7 @@ use firmsight_resolver::{NameAnswer, Verdict};
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, sync::Arc};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 /// Addresses in one request.
 const MAX_ADDRESSES: usize = 1_000;
@@ -75,7 +75,7 @@ pub(super) struct ResolvedCompany {
 
 /// Where an address is; empty where unknown.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ResolvedLocation {
+pub(in crate::reports) struct ResolvedLocation {
     /// ISO 3166-1 alpha-2.
     #[schema(example = "DE")]
     country_code: String,
@@ -157,16 +157,6 @@ impl Resolved {
             evidence: evidence.collect(),
         }
     }
-}
-
-/// Which address.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "describes what is read below")]
-pub(super) struct AddressParameter {
-    /// IPv4 or IPv6.
-    #[param(example = "198.51.100.7")]
-    ip: String,
 }
 
 /// The company behind an address

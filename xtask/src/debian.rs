@@ -16,6 +16,12 @@ pub(crate) const FOR_TESTS: &[Program] = &[
     Program { name: "chromium", package: "chromium", purpose: "a real browser for the tracker's tests" },
     Program { name: "firefox-esr", package: "firefox-esr", purpose: "another real browser for the tracker's tests" },
     Program { name: "nsd", package: "nsd", purpose: "a real DNS server for the resolver's tests" },
+    Program {
+        name: "python3",
+        package: "python3-venv",
+        purpose: "an API fuzzer and clients of the reports API in tests",
+    },
+    Program { name: "curl", package: "curl", purpose: "the manual's examples, which tests run" },
     Program { name: "nginx", package: "nginx-light", purpose: "a reverse proxy in front of the collector in tests" },
     Program { name: "caddy", package: "caddy", purpose: "a reverse proxy in front of the collector in tests" },
     Program { name: "php", package: "php-cli", purpose: "checks and runs the WordPress example" },

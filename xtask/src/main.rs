@@ -13,6 +13,7 @@ mod eval_databases;
 mod fuzzing;
 mod machine;
 mod npm_package;
+mod python;
 mod test;
 mod tracker;
 

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: all set-up, then every check that decides what lands.
 
-use crate::{browser, build, data, debian, error::Error, fuzzing, machine};
+use crate::{browser, build, data, debian, error::Error, fuzzing, machine, python};
 use std::{
     process::Command,
     time::{Duration, Instant},
@@ -22,6 +22,7 @@ struct Step {
 
 const STEPS: &[Step] = &[
     Step { name: "programs for tests", run: || debian::ensure(debian::FOR_TESTS) },
+    Step { name: "Python packages for tests", run: python::set_up },
     Step { name: "data, embedded ClickHouse, tracker", run: build::set_up },
     Step { name: "data for tests", run: data::for_tests },
     Step { name: "formatting", run: || cargo(&["fmt", "--all", "--check"]) },
@@ -65,6 +66,19 @@ const LONG_STEPS: &[Step] = &[
         },
     },
     Step { name: "a thousand browser sessions against the real collector", run: browser::sessions },
+    Step {
+        name: "ten minutes of an API fuzzer",
+        run: || {
+            machine::run(machine::cargo().env("FIRMSIGHT_LONG_TESTS", "1").args([
+                "test",
+                "--package",
+                "collector",
+                "--test",
+                "reports_contract",
+                "fuzzer",
+            ]))
+        },
+    },
     Step { name: "fuzzing", run: fuzzing::run },
 ];
 

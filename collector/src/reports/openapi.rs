@@ -28,6 +28,14 @@ use utoipa::{
         (name = "companies", description = "Which company is behind an address, a domain or an e-mail address"),
         (name = "administration", description = "Sites, keys, users, usage and the audit log"),
     ),
+    // What the derives don't find by themselves, because it stands inside a generic type or in a shared list of refusals.
+    components(schemas(
+        super::accounts::AccountAttributes,
+        super::documents::LocationAttributes,
+        super::error::ErrorDocument,
+        super::leads::LeadAttributes,
+        super::visits::VisitAttributes,
+    )),
     modifiers(&Keys),
 )]
 pub(super) struct Base;

@@ -294,7 +294,7 @@ pub(super) async fn change(
 /// Its beacons are refused from now on; its visits stay stored. Keys that were limited to it are revoked. For admin keys of all sites.
 #[utoipa::path(
     delete, path = "/v1/sites/{site}", tag = "administration", operation_id = "remove_site",
-    params(("site" = String, Path, description = "The site's id", example = "shop")),
+    params(("site" = String, Path, description = "The site's id")),
     responses((status = 204, description = "It is removed"), Refusals),
 )]
 pub(super) async fn remove(

@@ -1,0 +1,152 @@
+//! The served API as strangers see it: an API fuzzer that reads the OpenAPI document, and clients that follow it.
+//!
+//! The programs are Python packages, pinned with their hashes in tests/python/requirements.txt, which `cargo xtask test`
+//! installs.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here is the test's finding")]
+
+mod binary;
+
+use binary::{APPLE, BROWSER, Firmsight, Running, pageview, post_beacon, wait_for};
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+};
+use uuid::Uuid;
+
+const DATES: &str = "start_date=2026-03-01&end_date=2026-03-31";
+
+/// A program of the tests' Python packages.
+fn python(program: &str) -> Command {
+    let folder = geoip_data::cache_folder().expect("HOME is set").join("python").join("bin");
+    let path: PathBuf = folder.join(program);
+    assert!(path.is_file(), "{} is missing: run `cargo xtask test` once, it installs what tests need", path.display());
+    Command::new(path)
+}
+
+/// A log of one page view by each of these companies, told by their reverse DNS names, and those names.
+fn log(firmsight: &Firmsight, name: &str, companies: std::ops::Range<u32>, day: u32) -> [String; 2] {
+    let (mut log, mut names) = (String::new(), String::new());
+    for company in companies {
+        let address = format!("80.130.{}.{}", company / 250, company % 250 + 1);
+        let (hour, minute, second) = (company / 3600 % 24, company / 60 % 60, company % 60);
+        let line = format!(
+            r#"{address} - - [{day:02}/Mar/2026:{hour:02}:{minute:02}:{second:02} +0000] "GET /p{} HTTP/1.1" 200 512 "https://www.google.com/" "{BROWSER}""#,
+            company % 7
+        );
+        writeln!(log, "{line}").unwrap();
+        writeln!(names, "{address} mail.lead{company:04}-works.de").unwrap();
+    }
+    let paths = ["log", "names"].map(|kind| firmsight.folder().join(format!("{name}.{kind}")));
+    std::fs::write(&paths[0], log).unwrap();
+    std::fs::write(&paths[1], names).unwrap();
+    paths.map(|path| path.to_str().unwrap().to_owned())
+}
+
+fn import(firmsight: &Firmsight, [log, names]: &[String; 2]) {
+    firmsight.ok(&["import", "--site", "shop", "--hosts", names, log]);
+}
+
+/// A server with a thousand leads, and a key of this role.
+fn served(role: &str) -> (Firmsight, Running, String) {
+    let firmsight = Firmsight::new();
+    firmsight.ok(&[
+        "site",
+        "add",
+        "--id",
+        "shop",
+        "--name",
+        "Shop",
+        "--host",
+        "shop.example",
+        "--timezone",
+        "Europe/Berlin",
+    ]);
+    let server = firmsight.serve();
+    import(&firmsight, &log(&firmsight, "first", 0..1_000, 2));
+    let token = firmsight.ok(&["key", "create", "--name", "stranger", "--role", role]).trim().to_owned();
+    (firmsight, server, token)
+}
+
+#[test]
+fn a_json_api_client_pages_a_thousand_leads_in_parallel_while_beacons_arrive() {
+    let (firmsight, server, token) = served("read");
+    let stop = AtomicBool::new(false);
+    let later = log(&firmsight, "later", 900..1_100, 3);
+    let output = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                let client = format!("LF1.1.{number:016x}.1700000000000");
+                let body = pageview("shop", Uuid::new_v4(), &client, "https://shop.example/pricing");
+                post_beacon(server.public, APPLE, &body).unwrap();
+            }
+        });
+        scope.spawn(|| import(&firmsight, &later));
+        let url = format!("http://{}/accounts/shop/leads?{DATES}", server.admin);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/page_leads.py");
+        let output = python("python").arg(script).args([&url, &token, "4"]).output().unwrap();
+        stop.store(true, Ordering::Relaxed);
+        output
+    });
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let first: BTreeSet<String> = (0..1_000).map(lead).collect();
+    let mut rounds = 0;
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let round: serde_json::Value = serde_json::from_str(line).unwrap();
+        let ids: Vec<String> =
+            round["ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned()).collect();
+        let unique: BTreeSet<String> = ids.iter().cloned().collect();
+        assert_eq!(ids.len(), unique.len(), "{}: a lead came twice", round["way"]);
+        let lost: Vec<_> = first.difference(&unique).collect();
+        assert!(lost.is_empty(), "{}: lost {lost:?}", round["way"]);
+        rounds += 1;
+    }
+    assert_eq!(rounds, 8);
+    wait_for("what was imported meanwhile is a lead too", || {
+        let path = format!("/accounts/shop/leads/{}", lead(1_099));
+        binary::request(server.admin, "GET", &path, &[("X-Api-Key", &token)], b"").unwrap().status == 200
+    });
+}
+
+/// The id of the lead of a company in the log.
+fn lead(company: u32) -> String {
+    firmsight_resolver::CompanyId::of_domain(&format!("lead{company:04}-works.de")).to_string()
+}
+
+/// A minute here, ten with `cargo xtask test --long`.
+#[test]
+fn an_api_fuzzer_finds_no_server_error_and_no_break_of_the_openapi_document() {
+    let seconds = if std::env::var_os("FIRMSIGHT_LONG_TESTS").is_some() { "600" } else { "60" };
+    let (firmsight, server, token) = served("admin");
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/schemathesis.toml");
+    let output = python("schemathesis")
+        .current_dir(firmsight.folder())
+        .arg("--config-file")
+        .arg(config)
+        // A key may come in three headers and one that is right suffices, so that a wrong one beside the fuzzer's own is no
+        // way around; reports_v1.rs checks that nothing answers without a key.
+        .args([
+            "run",
+            "--checks",
+            "all",
+            "--exclude-checks",
+            "ignored_auth",
+            "--max-time",
+            seconds,
+            "--header",
+            &format!("X-Api-Key: {token}"),
+        ])
+        .arg(format!("http://{}/openapi.json", server.admin))
+        .args(["--url", &format!("http://{}", server.admin)])
+        .output()
+        .unwrap();
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{report}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!report.contains("0 generated"), "{report}");
+    println!("{report}");
+}

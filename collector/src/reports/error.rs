@@ -75,9 +75,14 @@ impl From<ControlError> for ReportError {
         };
         let field = match &error {
             ControlError::NoSuchKey(_) => return Self::NotFound("key"),
-            ControlError::SiteExists(_) | ControlError::KeyExists(_) | ControlError::UserExists(_) => {
-                return Self::Conflict(error.to_string());
-            }
+            ControlError::NoSuchObject(kind, _) => return Self::NotFound(kind),
+            ControlError::SiteExists(_)
+            | ControlError::KeyExists(_)
+            | ControlError::UserExists(_)
+            | ControlError::NameTaken(..)
+            | ControlError::TooMany(..) => return Self::Conflict(error.to_string()),
+            // The rule's own sentence names what breaks it.
+            ControlError::ObjectRule(_) => "",
             ControlError::BeyondUser(_) => return Self::Forbidden(error.to_string()),
             ControlError::Store(_) | ControlError::Sealing(_) | ControlError::Document(_) => {
                 return Self::Internal(error.to_string());

@@ -31,9 +31,11 @@ use utoipa::{
     // What the derives don't find by themselves, because it stands inside a generic type or in a shared list of refusals.
     components(schemas(
         super::accounts::AccountAttributes,
+        super::custom_feeds::FeedAttributes,
         super::documents::LocationAttributes,
         super::error::ErrorDocument,
         super::leads::LeadAttributes,
+        super::tracking_script::ScriptAttributes,
         super::visits::VisitAttributes,
     )),
     modifiers(&Keys),

@@ -43,7 +43,7 @@ pub(super) struct Resolved {
     asn: Option<ResolvedAsn>,
     /// Its reverse DNS name.
     ptr: Option<String>,
-    /// What became of the question for it: not-asked, none, confirmed, unconfirmed or failed.
+    /// What became of the question for it: not-asked, none, confirmed, unconfirmed, failed or skipped.
     #[schema(example = "confirmed")]
     ptr_state: String,
     /// Whether no later signal can overturn this.
@@ -129,6 +129,7 @@ impl Resolved {
             NameAnswer::Confirmed(name) => (Some(name.to_string()), "confirmed"),
             NameAnswer::Unconfirmed(name) => (Some(name.to_string()), "unconfirmed"),
             NameAnswer::Failed => (None, "failed"),
+            NameAnswer::Skipped => (None, "skipped"),
         };
         let evidence = verdict.evidence.strongest_first().into_iter().map(|evidence| ResolvedEvidence {
             source: word(evidence.source),

@@ -118,6 +118,45 @@ fn lead(company: u32) -> String {
     firmsight_resolver::CompanyId::of_domain(&format!("lead{company:04}-works.de")).to_string()
 }
 
+#[test]
+fn the_python_client_and_the_manuals_curl_lines_work_against_a_real_server() {
+    let (_firmsight, server, token) = served("admin");
+    let address = format!("http://{}", server.admin);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let example = root.join("examples/reports-client-python/example.py");
+    let run = |key: &str| {
+        let output =
+            python("python").arg(&example).args([&address, key, "shop", "2026-03-01", "2026-03-31"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = run(&token);
+    for line in [
+        "1000 companies, the first: lead0000-works.de",
+        "31 days, the busiest: 2026-03-02 with 1000 visits",
+        "shop.example/p0: 143 visits",
+        "17.253.144.10: Apple",
+        "made a key with the role read",
+    ] {
+        assert!(text.lines().any(|found| found.starts_with(line)), "{line} in {text}");
+    }
+    let reader = serde_json::json!({"name": "reader", "sites": ["shop"]}).to_string();
+    let headers = [("X-Api-Key", token.as_str()), ("Content-Type", "application/json")];
+    let reader = binary::request(server.admin, "POST", "/v1/keys", &headers, reader.as_bytes()).unwrap().json();
+    assert!(run(reader["token"].as_str().unwrap()).contains("no key made: role"));
+
+    let manual = std::fs::read_to_string(root.join("docs/reports-api.md")).unwrap();
+    let mut count = 0;
+    for line in manual.lines().filter(|line| line.starts_with("curl ")) {
+        let line = line.replace("http://127.0.0.1:8081", &address).replacen("curl ", "curl -sS --fail-with-body ", 1);
+        let output = Command::new("sh").args(["-c", &line]).env("KEY", &token).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stdout));
+        assert!(!output.stdout.is_empty(), "{line}");
+        count += 1;
+    }
+    assert!(count >= 10, "{count} lines");
+}
+
 /// A minute here, ten with `cargo xtask test --long`.
 #[test]
 fn an_api_fuzzer_finds_no_server_error_and_no_break_of_the_openapi_document() {

@@ -31,7 +31,7 @@ async fn reads_of_company_data_are_audited_without_address_or_query() {
         (records[1], "/accounts/{account}/leads", "shop"),
         (records[2], "/accounts/{account}/leads/{lead}", "shop"),
     ] {
-        for part in [key, &format!("endpoint={endpoint:?}"), &format!("account={account:?}")] {
+        for part in [key, &format!("endpoint={endpoint:?}"), &format!("site={account:?}")] {
             assert!(record.contains(part), "{part} in {record}");
         }
     }

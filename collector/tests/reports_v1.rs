@@ -613,6 +613,7 @@ async fn only_named_peers_are_answered_where_there_is_a_list() {
         readiness: Vec::new(),
         settings: reports::Settings {
             base_url: String::new(),
+            script_path: "/lfa.js".to_owned(),
             requests_per_minute: 0,
             metrics_needs_key: false,
             pseudonym_key: [7; 32],

@@ -81,8 +81,7 @@ impl From<ControlError> for ReportError {
             | ControlError::UserExists(_)
             | ControlError::NameTaken(..)
             | ControlError::TooMany(..) => return Self::Conflict(error.to_string()),
-            // The rule's own sentence names what breaks it.
-            ControlError::ObjectRule(_) => "",
+            ControlError::ObjectRule(rule) => rule.field(),
             ControlError::BeyondUser(_) => return Self::Forbidden(error.to_string()),
             ControlError::Store(_) | ControlError::Sealing(_) | ControlError::Document(_) => {
                 return Self::Internal(error.to_string());

@@ -123,6 +123,6 @@ impl ResolveForReports for ReportsResolver {
     }
 
     fn verdict_on_name(&self, name: &str) -> Verdict {
-        self.0.judge_named(None, name)
+        self.resolver.judge_named(None, name)
     }
 }

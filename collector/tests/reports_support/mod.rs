@@ -210,6 +210,7 @@ impl ResolveForReports for OneCompany {
             ptr: NameAnswer::Confirmed(name.into()),
             is_final: false,
             evidence: EvidenceList::default(),
+            left_out: None,
         }
     }
 }

@@ -607,6 +607,7 @@ async fn only_named_peers_are_answered_where_there_is_a_list() {
         control,
         audit,
         usage: Arc::default(),
+        exports: reports::ExportQueue::default(),
         counters: Arc::default(),
         resolver: reports_support::resolver(),
         metrics: Vec::new(),

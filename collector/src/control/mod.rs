@@ -29,7 +29,7 @@ pub use error::ControlError;
 pub use exports::{ExportRequest, ExportStatus};
 pub use site_objects::SiteObject;
 pub use site_rules::SiteRule;
-pub use token::{Token, token_sha256};
+pub use token::{Token, random_name, token_sha256};
 
 use crate::{
     sealing::MasterKey,

@@ -32,6 +32,14 @@ impl fmt::Debug for Token {
     }
 }
 
+/// A name that can't be guessed: 43 characters of base64url, 256 random bits.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn random_name() -> Result<String, SealingError> {
+    Ok(URL_SAFE_NO_PAD.encode(random_key()?))
+}
+
 /// By what a token is looked up in [`crate::snapshot::Snapshot::keys`]. A plain hash is enough: 256 random bits can't be guessed.
 #[must_use]
 pub fn token_sha256(token: &str) -> [u8; 32] {

@@ -76,12 +76,12 @@ impl From<ControlError> for ReportError {
         let field = match &error {
             ControlError::NoSuchKey(_) => return Self::NotFound("key"),
             ControlError::NoSuchObject(kind, _) => return Self::NotFound(kind),
+            ControlError::ObjectRule(rule) => rule.field(),
             ControlError::SiteExists(_)
             | ControlError::KeyExists(_)
             | ControlError::UserExists(_)
             | ControlError::NameTaken(..)
             | ControlError::TooMany(..) => return Self::Conflict(error.to_string()),
-            ControlError::ObjectRule(rule) => rule.field(),
             ControlError::BeyondUser(_) => return Self::Forbidden(error.to_string()),
             ControlError::Store(_) | ControlError::Sealing(_) | ControlError::Document(_) => {
                 return Self::Internal(error.to_string());

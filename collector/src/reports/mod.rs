@@ -23,6 +23,7 @@ mod custom_feeds;
 mod dates;
 mod documents;
 mod error;
+mod exports;
 #[doc(hidden)]
 pub mod fuzzing;
 mod health;
@@ -43,6 +44,7 @@ mod visits;
 
 pub use audit::{Action, Audit, AuditFull, AuditPlace, AuditRow, AuditWriter};
 pub use companies::ResolveForReports;
+pub use exports::{ExportQueue, ExportWorker};
 pub use health::ReadinessCheck;
 pub use metrics::{Metric, MetricsSource, Sample};
 pub use usage::Usage;
@@ -86,6 +88,8 @@ pub struct State {
     pub audit: Audit,
     /// Counts the requests of keys; [`Usage::run`] must run for them to be kept.
     pub usage: Arc<Usage>,
+    /// Wakes the [`ExportWorker`], which must run for exports to be made.
+    pub exports: ExportQueue,
     /// For `/metrics`.
     pub counters: Arc<Counters>,
     /// For `/companies?ip=`.
@@ -126,6 +130,8 @@ fn router_and_document() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(custom_feeds::one))
         .routes(routes!(custom_feeds::leads_of))
         .routes(routes!(tracking_script::one))
+        .routes(routes!(exports::create))
+        .routes(routes!(exports::one))
         .routes(routes!(companies::by_address))
         .merge(v1::router())
 }
@@ -151,6 +157,7 @@ pub fn router(state: State) -> Router {
         .route("/healthz", get(health::healthy))
         .route("/readyz", get(health::ready))
         .route("/openapi.json", get(openapi::show))
+        .route("/download/{unique_filename}", get(exports::download))
         .merge(reports)
         .merge(metrics)
         .fallback(|| async { ReportError::NotFound("path") })

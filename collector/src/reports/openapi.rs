@@ -26,6 +26,7 @@ use utoipa::{
         (name = "leadfeeder", description = "The requests of the Leadfeeder API, as JSON:API documents"),
         (name = "reports", description = "Counts, from visits of companies"),
         (name = "companies", description = "Which company is behind an address, a domain or an e-mail address"),
+        (name = "feeds", description = "Saved filters, and what people note about companies"),
         (name = "administration", description = "Sites, keys, users, usage and the audit log"),
     ),
     // What the derives don't find by themselves, because it stands inside a generic type or in a shared list of refusals.
@@ -34,6 +35,7 @@ use utoipa::{
         super::custom_feeds::FeedAttributes,
         super::documents::LocationAttributes,
         super::error::ErrorDocument,
+        super::exports::ExportAttributes,
         super::leads::LeadAttributes,
         super::tracking_script::ScriptAttributes,
         super::visits::VisitAttributes,

@@ -46,7 +46,6 @@ pub(super) struct Company {
     pub(super) last_visit: i64,
     /// Half of its quality, 0 to 5.
     pub(super) completeness: u8,
-    pub(super) legal_name: Option<String>,
     pub(super) employees_min: Option<u32>,
     pub(super) employees_max: Option<u32>,
     pub(super) revenue_amount: Option<u64>,
@@ -145,7 +144,7 @@ pub(super) fn with_window(query: Query, window: &Window) -> Query {
     }
 }
 
-fn with_instants(query: Query, window: &Window) -> Query {
+pub(super) fn with_instants(query: Query, window: &Window) -> Query {
     query.param("from", window.from.0).param("until", window.until.0)
 }
 
@@ -158,7 +157,7 @@ pub(super) async fn companies(store: &Store, site: &SiteId, ids: &[u64]) -> Resu
     let sql = format!(
         "SELECT company_id, name, domain, industry, country_code, region, city, visits, pageviews, \
             toUnixTimestamp64Milli(first_visit_at) AS first_visit, toUnixTimestamp64Milli(last_visit_at) AS last_visit, \
-            toUInt8({COMPLETENESS}) AS completeness, legal_name, employees_min, employees_max, revenue_amount, \
+            toUInt8({COMPLETENESS}) AS completeness, employees_min, employees_max, revenue_amount, \
             revenue_currency, phone, website_url, linkedin_url, twitter_url, facebook_url, logo_url, legal_entity_identifier \
         FROM companies AS company FINAL \
         PREWHERE site = {{site:String}} AND company_id IN {{companies:Array(UInt64)}}"

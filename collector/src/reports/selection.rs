@@ -14,14 +14,14 @@ use super::{
     scores::{COMPLETENESS, ENGAGEMENT},
 };
 use crate::{
-    feed::{DateRange, Filter, NumberRange, TextMatch, VisitorKind},
+    feed::{DateRange, Filter, GoalRule, NumberRange, TextMatch, VisitorKind},
     site::SiteId,
     store::Store,
 };
 use clickhouse::{Row, query::Query};
 use jiff::{civil::Date, tz::TimeZone};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// One row per company and day of the window.
 const DAYS: &str = "FROM company_activity FINAL \
@@ -272,6 +272,31 @@ impl Compiled {
     }
 }
 
+/// Whether a visit reached any of these goals, as an SQL expression over a row of `visits`, and its values.
+pub(super) fn goal_condition<'a>(goals: impl Iterator<Item = &'a GoalRule>) -> (String, GoalValues) {
+    let mut compiled = Compiled::default();
+    let parts: Vec<String> = goals
+        .map(|goal| {
+            let (column, texts) = match goal {
+                GoalRule::Page(texts) => ("route_path", texts),
+                GoalRule::Event(texts) => ("event_names", texts),
+            };
+            format!("arrayExists(text -> {}, {column})", compiled.text("text", texts))
+        })
+        .collect();
+    let condition = if parts.is_empty() { "0".to_owned() } else { parts.join(" OR ") };
+    (condition, GoalValues(compiled))
+}
+
+/// The values of a goal condition.
+pub(super) struct GoalValues(Compiled);
+
+impl GoalValues {
+    pub(super) fn bind(&self, query: Query) -> Query {
+        self.0.bind(query)
+    }
+}
+
 fn lower(texts: &[String]) -> Vec<String> {
     texts.iter().map(|text| text.to_ascii_lowercase()).collect()
 }
@@ -288,6 +313,18 @@ pub(super) struct Selection<'a> {
     compiled: Compiled,
     /// `FROM …` and `WHERE …`: one row `w` for each company.
     from: String,
+}
+
+/// A company within the window, as exports tell of it.
+#[derive(Debug, Row, Deserialize)]
+pub(super) struct WindowStats {
+    pub(super) company_id: u64,
+    /// Visits of one page.
+    pub(super) bounces: u64,
+    /// Milliseconds since 1970.
+    pub(super) last_visit: i64,
+    /// Search terms, each once.
+    pub(super) keywords: Vec<String>,
 }
 
 #[derive(Row, Deserialize)]
@@ -330,6 +367,34 @@ impl<'a> Selection<'a> {
         let visited =
             |found: Found| Visited { company_id: found.company_id, visits: found.visits, pageviews: found.pageviews };
         Ok((found.into_iter().map(visited).collect(), total))
+    }
+
+    /// What exports tell of some companies besides.
+    pub(super) async fn stats(
+        &self,
+        store: &Store,
+        companies: &[Visited],
+    ) -> Result<HashMap<u64, WindowStats>, ReportError> {
+        if companies.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows = if self.window.days.is_some() {
+            format!("SELECT company_id, toUInt64(bounces) AS bounced, last_visit_at, terms {DAYS}")
+        } else {
+            format!(
+                "SELECT company_id, toUInt64(pageviews <= 1) AS bounced, started_at AS last_visit_at, [term] AS terms {VISITS}"
+            )
+        };
+        let sql = format!(
+            "SELECT company_id, sum(entry.bounced) AS bounces, \
+                toUnixTimestamp64Milli(max(entry.last_visit_at)) AS last_visit, \
+                arraySort(arrayFilter(term -> term != '', groupUniqArrayArray(1000)(entry.terms))) AS keywords \
+            FROM ({rows}) AS entry WHERE company_id IN {{companies:Array(UInt64)}} GROUP BY company_id"
+        );
+        let ids: Vec<u64> = companies.iter().map(|company| company.company_id).collect();
+        let query = with_window(read(store, &sql, self.site), self.window).param("companies", ids);
+        let found: Vec<WindowStats> = all(store, query).await?;
+        Ok(found.into_iter().map(|stats| (stats.company_id, stats)).collect())
     }
 
     fn bind(&self, store: &Store, sql: &str) -> Query {

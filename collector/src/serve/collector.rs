@@ -131,6 +131,7 @@ impl Collector {
         );
         let (audit, audit_writer) = reports::Audit::new(keeper.store());
         let usage = Arc::new(reports::Usage::default());
+        let exports = reports::ExportQueue::default();
         let engine = Arc::new(Engine {
             store: keeper.store(),
             control: control.clone(),
@@ -147,6 +148,7 @@ impl Collector {
             control: control.clone(),
             audit: audit.clone(),
             usage: Arc::clone(&usage),
+            exports: exports.clone(),
             counters,
             resolver: Arc::new(ReportsResolver { resolver: resolver.clone(), profiles: profiles.clone() }),
             metrics: vec![
@@ -183,6 +185,17 @@ impl Collector {
             tokio::spawn(Arc::clone(&data_files).watch(stop_work.clone())),
             tokio::spawn(update_regularly(config.clone(), stop_work.clone())),
             tokio::spawn(audit_writer.run(stop_work.clone())),
+            tokio::spawn(
+                reports::ExportWorker {
+                    store: keeper.store(),
+                    control: control.clone(),
+                    snapshot: control.snapshot(),
+                    base_url: config.admin.base_url.as_str().to_owned(),
+                    queue: exports,
+                    clock: UnixMillis::now,
+                }
+                .run(stop_work.clone()),
+            ),
             tokio::spawn({
                 let (store, stop) = (keeper.store(), stop_work.clone());
                 async move { usage.run(store, stop).await }

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here is the test's finding")]
 
+pub(crate) mod rows;
+
 use axum::{Router, body::Body};
 use bytes::Bytes;
 use collector::{
@@ -76,6 +78,7 @@ impl Api {
             control,
             audit,
             usage: Arc::default(),
+            exports: reports::ExportQueue::default(),
             counters: Arc::new(Counters::default()),
             resolver: Arc::new(OneCompany),
             metrics: Vec::new(),

@@ -97,6 +97,11 @@ impl Format {
 }
 
 impl Listing {
+    /// Whether a table is asked for, which shows no nested values.
+    pub(in crate::reports) fn is_csv(&self) -> bool {
+        self.format == Format::Csv
+    }
+
     /// Answers with a list that is in memory.
     pub(in crate::reports) fn answer<T>(&self, rows: Vec<T>, next_cursor: Option<String>) -> Response
     where

@@ -11,9 +11,11 @@
 mod audit_log;
 pub(super) mod body;
 mod breakdowns;
+mod companies;
 pub(super) mod cursor;
 mod drops;
 mod enrich;
+mod feeds;
 pub(super) mod format;
 mod keys;
 pub(super) mod parameters;
@@ -45,6 +47,16 @@ pub(super) fn router() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(keys::change, keys::revoke))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::one, users::change, users::remove))
+        .routes(routes!(feeds::list_feeds, feeds::create_feed))
+        .routes(routes!(feeds::one_feed, feeds::replace_feed, feeds::remove_feed))
+        .routes(routes!(feeds::list_lists, feeds::create_list))
+        .routes(routes!(feeds::replace_list, feeds::remove_list))
+        .routes(routes!(feeds::list_goals, feeds::create_goal))
+        .routes(routes!(feeds::replace_goal, feeds::remove_goal))
+        .routes(routes!(companies::show, companies::change))
+        .routes(routes!(companies::add_note))
+        .routes(routes!(companies::remove_note))
+        .routes(routes!(companies::score))
         .routes(routes!(usage::show))
         .routes(routes!(audit_log::show))
 }

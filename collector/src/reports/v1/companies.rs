@@ -1,0 +1,227 @@
+//! What people noted about a company, and how its scores come about.
+
+use super::{
+    body::JsonBody,
+    parameters::{BodyRefusals, Dates, Refusals},
+    sites::recorded,
+};
+use crate::{
+    feed::{CompanyMarks, Note},
+    reports::{
+        Shared,
+        audit::Action,
+        authentication::Caller,
+        dates::{Window, zone},
+        error::ReportError,
+        leads::company_id,
+        parameters::{FromPath, Parameters},
+        queries,
+        scores::{self, Score},
+    },
+    site::{Site, SiteId},
+    snapshot::Role,
+};
+use axum::{
+    Extension, Json,
+    extract::{RawQuery, State},
+};
+use firmsight_resolver::CompanyId;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// What people noted about a company.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Marks {
+    /// By name.
+    tags: Vec<String>,
+    /// Ids of the lists it is on.
+    lists: Vec<Uuid>,
+    /// Who takes care of it: an e-mail address or a name; empty for nobody.
+    assignee: String,
+    /// Left out of leads, visits and feeds.
+    hidden: bool,
+    /// In the feed of followed companies.
+    followed: bool,
+    /// Oldest first.
+    notes: Vec<Note>,
+}
+
+/// What of it changes; what is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangeOfMarks {
+    /// In place of the old ones.
+    #[serde(default)]
+    #[schema(nullable = false, max_items = 100)]
+    tags: Option<Vec<String>>,
+    /// In place of the old ones; those that are no lists of the site are left out.
+    #[serde(default)]
+    #[schema(nullable = false, max_items = 100)]
+    lists: Option<Vec<Uuid>>,
+    #[serde(default)]
+    #[schema(nullable = false, max_length = 254)]
+    assignee: Option<String>,
+    #[serde(default)]
+    #[schema(nullable = false)]
+    hidden: Option<bool>,
+    #[serde(default)]
+    #[schema(nullable = false)]
+    followed: Option<bool>,
+}
+
+/// A note to be added.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewNote {
+    #[schema(min_length = 1, max_length = 10_000, example = "Asked for an offer by phone")]
+    text: String,
+}
+
+impl From<CompanyMarks> for Marks {
+    fn from(marks: CompanyMarks) -> Self {
+        let CompanyMarks { tags, lists, assignee, is_hidden, is_followed, notes } = marks;
+        Self { tags, lists, assignee, hidden: is_hidden, followed: is_followed, notes }
+    }
+}
+
+/// A company that visited the site at some time.
+async fn known(
+    shared: &Shared,
+    caller: &Caller,
+    site: &str,
+    company: &str,
+) -> Result<(Arc<Site>, CompanyId), ReportError> {
+    let site = caller.account(site)?;
+    let company = company_id(company).map_err(|_| ReportError::NotFound("company"))?;
+    let found = queries::companies(&shared.state.store, &site.id, &[company.0]).await?;
+    if found.is_empty() { Err(ReportError::NotFound("company")) } else { Ok((site, company)) }
+}
+
+async fn changed(
+    shared: &Shared,
+    caller: &Caller,
+    (site, company): (&SiteId, CompanyId),
+    change: impl FnOnce(&mut CompanyMarks) + Send,
+) -> Result<Json<Marks>, ReportError> {
+    let record = caller.begin_change()?;
+    let outcome = shared.state.control.change_marks(site, company, change, caller.now()).await;
+    let marks = recorded(record, outcome, Action::Change, Some(site), |_| format!("company {company}"))?;
+    Ok(Json(Marks::from(marks)))
+}
+
+/// Marks of a company
+///
+/// Tags, lists, assignee and notes.
+#[utoipa::path(
+    get, path = "/v1/sites/{site}/companies/{company}/marks", tag = "feeds", operation_id = "get_marks",
+    params(("site" = String, Path, description = "The site's id", example = "shop"), ("company" = String, Path, description = "The company's id, 16 hexadecimal digits")),
+    responses((status = 200, description = "What is noted", body = Marks), Refusals),
+)]
+pub(super) async fn show(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    FromPath((site, company)): FromPath<(String, String)>,
+) -> Result<Json<Marks>, ReportError> {
+    let (site, company) = known(&shared, &caller, &site, &company).await?;
+    caller.audit(Some(&site.id))?;
+    Ok(Json(Marks::from(shared.state.control.marks(&site.id, company).await?)))
+}
+
+/// Change a company's marks
+///
+/// In force when this is answered. For keys that may write.
+#[utoipa::path(
+    patch, path = "/v1/sites/{site}/companies/{company}/marks", tag = "feeds", operation_id = "change_marks",
+    params(("site" = String, Path, description = "The site's id", example = "shop"), ("company" = String, Path, description = "The company's id, 16 hexadecimal digits")),
+    request_body = ChangeOfMarks,
+    responses((status = 200, description = "What is noted now", body = Marks), Refusals, BodyRefusals),
+)]
+pub(super) async fn change(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    FromPath((site, company)): FromPath<(String, String)>,
+    JsonBody(new): JsonBody<ChangeOfMarks>,
+) -> Result<Json<Marks>, ReportError> {
+    caller.require(Role::Write)?;
+    let (site, company) = known(&shared, &caller, &site, &company).await?;
+    changed(&shared, &caller, (&site.id, company), |marks| {
+        marks.tags = new.tags.unwrap_or_else(|| std::mem::take(&mut marks.tags));
+        marks.lists = new.lists.unwrap_or_else(|| std::mem::take(&mut marks.lists));
+        marks.assignee = new.assignee.unwrap_or_else(|| std::mem::take(&mut marks.assignee));
+        marks.is_hidden = new.hidden.unwrap_or(marks.is_hidden);
+        marks.is_followed = new.followed.unwrap_or(marks.is_followed);
+    })
+    .await
+}
+
+/// Add a note to a company
+///
+/// For keys that may write; the key's name is the note's author.
+#[utoipa::path(
+    post, path = "/v1/sites/{site}/companies/{company}/notes", tag = "feeds", operation_id = "add_note",
+    params(("site" = String, Path, description = "The site's id", example = "shop"), ("company" = String, Path, description = "The company's id, 16 hexadecimal digits")),
+    request_body = NewNote,
+    responses((status = 200, description = "What is noted now", body = Marks), Refusals, BodyRefusals),
+)]
+pub(super) async fn add_note(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    FromPath((site, company)): FromPath<(String, String)>,
+    JsonBody(new): JsonBody<NewNote>,
+) -> Result<Json<Marks>, ReportError> {
+    caller.require(Role::Write)?;
+    let (site, company) = known(&shared, &caller, &site, &company).await?;
+    let author = caller.key.name.clone();
+    let note = Note { id: Uuid::new_v4(), text: new.text, author, created_at: caller.now() };
+    changed(&shared, &caller, (&site.id, company), |marks| marks.notes.push(note)).await
+}
+
+/// Remove a note from a company
+///
+/// For keys that may write.
+#[utoipa::path(
+    delete, path = "/v1/sites/{site}/companies/{company}/notes/{note}", tag = "feeds", operation_id = "remove_note",
+    params(
+        ("site" = String, Path, description = "The site's id", example = "shop"),
+        ("company" = String, Path, description = "The company's id, 16 hexadecimal digits"),
+        ("note" = Uuid, Path, description = "The note's id"),
+    ),
+    responses((status = 200, description = "What is noted now", body = Marks), Refusals),
+)]
+pub(super) async fn remove_note(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    FromPath((site, company, note)): FromPath<(String, String, String)>,
+) -> Result<Json<Marks>, ReportError> {
+    caller.require(Role::Write)?;
+    let note = Uuid::parse_str(&note).map_err(|_| ReportError::NotFound("note"))?;
+    let (site, company) = known(&shared, &caller, &site, &company).await?;
+    let marks = shared.state.control.marks(&site.id, company).await?;
+    if !marks.notes.iter().any(|own| own.id == note) {
+        return Err(ReportError::NotFound("note"));
+    }
+    changed(&shared, &caller, (&site.id, company), |marks| marks.notes.retain(|own| own.id != note)).await
+}
+
+/// Scores of a company
+///
+/// Quality and intent within the dates, 0 to 10, with what contributed to each.
+#[utoipa::path(
+    get, path = "/v1/sites/{site}/companies/{company}/score", tag = "reports", operation_id = "score",
+    params(("site" = String, Path, description = "The site's id", example = "shop"), ("company" = String, Path, description = "The company's id, 16 hexadecimal digits"), Dates),
+    responses((status = 200, description = "The scores", body = Score), Refusals),
+)]
+pub(super) async fn score(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    FromPath((site, company)): FromPath<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Score>, ReportError> {
+    let account = caller.account(&site)?;
+    let window = Window::read(&Parameters::read(query.as_deref()), &zone(&account.timezone))?;
+    let (site, company) = known(&shared, &caller, &site, &company).await?;
+    caller.audit(Some(&site.id))?;
+    Ok(Json(scores::of(&shared.state.store, &caller.snapshot, &site, company, &window).await?))
+}

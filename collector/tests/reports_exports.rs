@@ -237,3 +237,31 @@ async fn feeds_marks_and_scores_are_made_and_read_through_the_api() {
     assert_eq!(world.api.get(&format!("/accounts/shop/leads/{acme}")).await.status, StatusCode::NOT_FOUND);
     drop(world.store);
 }
+
+#[tokio::test]
+async fn built_in_feeds_and_the_tracking_script_have_their_attributes() {
+    let world = world().await;
+    let feed = world.api.get("/accounts/shop/custom-feeds/all_leads").await.json();
+    assert_eq!(
+        feed["data"],
+        json!({"id": "all_leads", "type": "custom_feeds", "attributes": {"name": "All leads", "criteria": []}})
+    );
+    let feed = world.api.get("/accounts/shop/custom-feeds/top_leads").await.json();
+    let criterion =
+        json!({"criterionType": "quality", "searchValue": "7-", "displayValue": "at least 7", "excluded": false});
+    assert_eq!(feed["data"]["attributes"]["criteria"], json!([criterion]));
+    for (feed, expected) in [("all_leads", 2), ("new_leads", 2), ("top_leads", 1), ("followed_companies", 0)] {
+        let path = format!("/accounts/shop/custom-feeds/{feed}/leads?start_date=2026-03-01&end_date=2026-03-31");
+        assert_eq!(world.api.get(&path).await.json()["data"].as_array().unwrap().len(), expected, "{feed}");
+    }
+    assert_eq!(world.api.get("/accounts/shop/custom-feeds/other").await.status, StatusCode::NOT_FOUND);
+    let script = world.api.get("/accounts/shop/website-tracking-script").await.json();
+    assert_eq!(
+        script["data"]["attributes"],
+        json!({
+            "script_hash": "shop",
+            "script_html": "<script async src=\"https://shop.example/lfa.js\" data-site=\"shop\"></script>",
+            "timezone": "Europe/Berlin",
+        })
+    );
+}

@@ -1,0 +1,207 @@
+//! Which test covers which rule and attribute of the API that we stand in for, by name. A rule without a test that exists fails.
+#![allow(clippy::unwrap_used, reason = "a failure here is the test's finding")]
+
+const ACCESS: &str = include_str!("reports_access.rs");
+const LISTS: &str = include_str!("reports_lists.rs");
+const EXPORTS: &str = include_str!("reports_exports.rs");
+const FEEDS: &str = include_str!("reports_feeds.rs");
+const PAGING: &str = include_str!("../src/reports/paging.rs");
+const DATES: &str = include_str!("../src/reports/dates.rs");
+const CUSTOM_FEEDS: &str = include_str!("../src/reports/custom_feeds.rs");
+
+/// A rule, the file of its test, and the test.
+const RULES: &[(&str, &str, &str)] = &[
+    (
+        "token, bearer and X-Api-Key are accepted, quoted or not",
+        ACCESS,
+        "every_form_of_a_key_opens_and_nothing_else_does",
+    ),
+    ("401 is a JSON:API error", ACCESS, "every_report_asks_for_a_key"),
+    ("404 is a JSON:API error", ACCESS, "unknown_paths_and_methods_get_json_api_errors"),
+    ("429 has the exact body and Retry-After", ACCESS, "beyond_the_limit_comes_the_body_that_clients_know"),
+    ("content type is application/json", LISTS, "documents_are_as_clients_know_them"),
+    ("parameters that are missing or wrong are 400", ACCESS, "wrong_parameters_are_named"),
+    ("GET /accounts", ACCESS, "a_key_sees_its_own_sites_and_others_do_not_exist_for_it"),
+    ("GET /accounts/{account_id}", ACCESS, "a_key_sees_its_own_sites_and_others_do_not_exist_for_it"),
+    ("GET /accounts/{account_id}/leads", LISTS, "documents_are_as_clients_know_them"),
+    ("GET /accounts/{account_id}/leads/{lead_id}", LISTS, "documents_are_as_clients_know_them"),
+    ("GET /accounts/{account_id}/leads/{lead_id}/visits", LISTS, "documents_are_as_clients_know_them"),
+    ("GET /accounts/{account_id}/visits", LISTS, "documents_are_as_clients_know_them"),
+    ("GET /accounts/{account_id}/custom-feeds", EXPORTS, "feeds_marks_and_scores_are_made_and_read_through_the_api"),
+    (
+        "GET /accounts/{account_id}/custom-feeds/{feed_id}",
+        EXPORTS,
+        "built_in_feeds_and_the_tracking_script_have_their_attributes",
+    ),
+    (
+        "GET /accounts/{account_id}/custom-feeds/{feed_id}/leads",
+        FEEDS,
+        "any_filter_over_hostile_texts_finds_what_a_computation_without_sql_finds",
+    ),
+    ("feed id all_leads", EXPORTS, "built_in_feeds_and_the_tracking_script_have_their_attributes"),
+    (
+        "GET /accounts/{account_id}/website-tracking-script",
+        EXPORTS,
+        "built_in_feeds_and_the_tracking_script_have_their_attributes",
+    ),
+    (
+        "POST /export-requests in all body forms",
+        EXPORTS,
+        "an_export_is_asked_for_in_any_form_and_fetched_when_it_is_made",
+    ),
+    ("GET /export-requests/{id}", EXPORTS, "an_export_is_asked_for_in_any_form_and_fetched_when_it_is_made"),
+    ("GET /download/{unique_filename}", EXPORTS, "an_export_is_asked_for_in_any_form_and_fetched_when_it_is_made"),
+    ("exports are bounded and expire", EXPORTS, "an_export_that_cannot_be_is_refused_by_name_and_expires"),
+    ("IP-Enrich /companies?ip=", ACCESS, "the_company_behind_an_address_has_the_shape_of_ip_enrich"),
+    (
+        "dates are whole days of the account's zone, summer time included",
+        DATES,
+        "a_date_is_the_whole_day_in_the_accounts_zone_also_when_the_clocks_change",
+    ),
+    ("date and hour in the account's zone", LISTS, "days_are_the_accounts_own_also_when_the_clocks_change"),
+    ("page[number], page[size] with defaults and a cap", PAGING, "sizes_default_to_ten_and_are_cut_at_a_hundred"),
+    (
+        "links sorted and encoded, no next on the last page",
+        PAGING,
+        "links_are_absolute_sorted_and_encoded_and_differ_by_place",
+    ),
+    ("following next reaches every entry", LISTS, "following_next_ends_where_the_list_ends"),
+    ("10,000 leads at most", LISTS, "leads_end_at_ten_thousand"),
+    ("stable order under parallel paging", LISTS, "parallel_paging_loses_and_repeats_nothing_while_visits_arrive"),
+    ("criteria of feeds", CUSTOM_FEEDS, "criteria_name_each_condition_and_whether_it_is_excluded"),
+    (
+        "filters are parameters, never SQL text",
+        FEEDS,
+        "any_filter_over_hostile_texts_finds_what_a_computation_without_sql_finds",
+    ),
+    ("ids and dates are parameters, never SQL text", LISTS, "no_parameter_reaches_the_store_as_sql"),
+    (
+        "tags, assignee and hidden companies show in leads",
+        EXPORTS,
+        "feeds_marks_and_scores_are_made_and_read_through_the_api",
+    ),
+];
+
+/// Attributes by resource, and the file in which one is compared with what it must be.
+const ATTRIBUTES: &[(&str, &str, &[&str])] = &[
+    (
+        "accounts",
+        include_str!("golden/reports/account.json"),
+        &["name", "subscription", "timezone", "on_trial", "subscription_addons", "website_tracking_status"],
+    ),
+    (
+        "leads",
+        LISTS,
+        &[
+            "name",
+            "industry",
+            "industries",
+            "first_visit_date",
+            "last_visit_date",
+            "status",
+            "website_url",
+            "phone",
+            "linkedin_url",
+            "twitter_handle",
+            "facebook_url",
+            "logo_url",
+            "employee_count",
+            "employees_range",
+            "crm_lead_id",
+            "crm_organization_id",
+            "tags",
+            "assignee",
+            "business_id",
+            "revenue",
+            "emailed_to",
+            "view_in_leadfeeder",
+            "visits",
+            "quality",
+        ],
+    ),
+    ("locations", LISTS, &["country", "country_code", "region", "region_code", "city", "state_code"]),
+    (
+        "visits",
+        LISTS,
+        &[
+            "source",
+            "medium",
+            "campaign",
+            "keyword",
+            "query_term",
+            "referring_url",
+            "page_depth",
+            "landing_page_path",
+            "visit_route",
+            "visit_length",
+            "started_at",
+            "date",
+            "hour",
+            "lead_id",
+            "lf_client_id",
+            "ga_client_ids",
+            "adobe_cookies",
+            "visitor_email",
+            "visitor_first_name",
+            "visitor_last_name",
+            "country_code",
+            "device_type",
+        ],
+    ),
+    (
+        "visit_route",
+        LISTS,
+        &["hostname", "page_path", "previous_page_path", "time_on_page", "page_title", "page_url", "display_page_name"],
+    ),
+    ("custom_feeds", EXPORTS, &["name", "criteria"]),
+    ("website-tracking-script", EXPORTS, &["script_hash", "script_html", "timezone"]),
+    ("export_requests", EXPORTS, &["status", "created_at", "status_url", "download_url"]),
+    ("export rows", EXPORTS, &["keywords", "quality", "stats", "bounces", "last_visit", "pageviews", "visits", "lead"]),
+    (
+        "IP-Enrich",
+        include_str!("golden/reports/company.json"),
+        &[
+            "id",
+            "ip_address",
+            "confidence_score",
+            "company",
+            "name",
+            "domain",
+            "logo_url",
+            "revenue",
+            "year",
+            "amount",
+            "employees_range",
+            "min",
+            "max",
+            "industries",
+            "sic",
+            "naics",
+            "social",
+            "twitter",
+            "facebook",
+            "linkedin",
+            "business_ids",
+            "location",
+            "city",
+            "region",
+            "country_code",
+        ],
+    ),
+];
+
+#[test]
+fn every_rule_of_the_reference_has_a_test_that_exists() {
+    for (rule, file, test) in RULES {
+        assert!(file.contains(&format!("fn {test}(")), "{rule}: there is no test {test}");
+    }
+}
+
+#[test]
+fn every_attribute_of_the_reference_is_compared_by_name() {
+    for (resource, file, attributes) in ATTRIBUTES {
+        for attribute in *attributes {
+            assert!(file.contains(&format!("\"{attribute}\"")), "{resource}: nothing compares {attribute}");
+        }
+    }
+}

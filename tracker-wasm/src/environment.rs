@@ -45,7 +45,9 @@ pub(crate) struct PageReading<'a> {
 }
 
 impl<'a> Environment<'a> {
-    pub(crate) const EMPTY: Self = Self { fields: [b""; FIELDS], missing: Cell::new(None) };
+    pub(crate) const fn empty() -> Self {
+        Self { fields: [b""; FIELDS], missing: Cell::new(None) }
+    }
 
     pub(crate) fn read(&mut self, fields: &mut Fields<'a>) {
         fields.fill(&mut self.fields);

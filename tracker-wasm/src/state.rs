@@ -94,10 +94,8 @@ impl<'a> State<'a> {
 
     /// Notes what a source of consent said: granted, denied or undecided by its position, or none of these.
     pub(crate) fn note(&mut self, word: u32, source: u32) {
-        let mut said = 0;
-        for sources in self.numbers.iter_mut().skip(Number::Granting as usize) {
+        for (said, sources) in (0..).zip(self.numbers.iter_mut().skip(Number::Granting as usize)) {
             *sources = *sources & !(1 << source) | u32::from(word == said) << source;
-            said += 1;
         }
     }
 

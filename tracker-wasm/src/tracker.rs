@@ -48,7 +48,7 @@ pub fn run<'a>(input: &'a [u8], room: &'a mut [u8]) -> &'a [u8] {
     let mut fields = Fields::new(input, FIELD);
     let mut tracker = Tracker {
         state: State::EMPTY,
-        environment: Environment::EMPTY,
+        environment: Environment::empty(),
         effects: Effects { text: bytes::Text::new(effects) },
         room,
     };

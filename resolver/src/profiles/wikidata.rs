@@ -126,9 +126,7 @@ impl Company {
 /// Reads a line of the first reading: `None` when it is no organisation with a website.
 pub(super) fn company(line: &[u8]) -> Option<Company> {
     // Official website: without the bytes there is nothing to parse.
-    if memmem::find(line, b"\"P856\"").is_none() {
-        return None;
-    }
+    memmem::find(line, b"\"P856\"")?;
     let entity = entity(line)?;
     let claims = &entity.claims;
     let is_organisation = [

@@ -213,9 +213,9 @@ impl World {
         let mut marks = HashMap::new();
         for (number, (id, company)) in companies.iter_mut().enumerate() {
             let number = number as u32;
-            company.employees_min = (number % 3 != 0).then_some(number * 7);
-            company.employees_max = company.employees_min.filter(|_| number % 4 != 0).map(|min| min + number);
-            if number % 2 == 0 {
+            company.employees_min = (!number.is_multiple_of(3)).then_some(number * 7);
+            company.employees_max = company.employees_min.filter(|_| !number.is_multiple_of(4)).map(|min| min + number);
+            if number.is_multiple_of(2) {
                 let line = text().prop_filter("one line", |text: &String| {
                     !text.trim().is_empty() && text.trim() == text && !text.chars().any(char::is_control)
                 });
@@ -224,9 +224,13 @@ impl World {
                     *id,
                     CompanyMarks {
                         tags: tags.into_iter().collect(),
-                        assignee: if number % 4 == 0 { "o'hara@shop.example".to_owned() } else { String::new() },
-                        is_followed: number % 6 == 0,
-                        is_hidden: number % 14 == 0,
+                        assignee: if number.is_multiple_of(4) {
+                            "o'hara@shop.example".to_owned()
+                        } else {
+                            String::new()
+                        },
+                        is_followed: number.is_multiple_of(6),
+                        is_hidden: number.is_multiple_of(14),
                         ..CompanyMarks::default()
                     },
                 );
@@ -241,7 +245,7 @@ impl World {
         store.insert_companies(&self.companies.values().cloned().collect::<Vec<_>>()).await.unwrap();
     }
 
-    fn in_window<'a>(&'a self, company: u64, window: (i64, i64)) -> impl Iterator<Item = &'a VisitRow> {
+    fn in_window(&self, company: u64, window: (i64, i64)) -> impl Iterator<Item = &VisitRow> {
         self.visits
             .iter()
             .filter(move |visit| visit.company_id == company && (window.0..window.1).contains(&visit.started_at.0))

@@ -256,8 +256,11 @@ fn assemble(wasm: &Path) -> Result<Built, Error> {
     Ok(Built { hash, shell, wasm, script, adapters, parts })
 }
 
-/// What pages fetch, in words, and the files that this is: for the table of `cargo xtask bench tracker`.
-pub(crate) fn weighed() -> Result<Vec<(String, Vec<Vec<u8>>)>, Error> {
+/// What pages fetch, in words, and the contents of the files that this is.
+pub(crate) type Weighed = (String, Vec<Vec<u8>>);
+
+/// For the table of `cargo xtask bench tracker`.
+pub(crate) fn weighed() -> Result<Vec<Weighed>, Error> {
     let Built { shell, wasm, script, adapters, parts, .. } = Built::read(&folder())?;
     let largest = adapters.iter().max_by_key(|(_, content)| brotli(content));
     let mut all = vec![

@@ -219,7 +219,7 @@ pub(super) enum Key {
         /// How long it works: a number of days such as 90d, or its last day, UTC; without this it never ends
         #[arg(long, value_name = "DAYSd|YYYY-MM-DD", value_parser = expiry)]
         expires: Option<Expiry>,
-        /// Requests it may make in a minute, in place of [limits].api_requests_per_minute; 0 means any number
+        /// Requests it may make in a minute, in place of limits.api_requests_per_minute; 0 means any number
         #[arg(long, value_name = "NUMBER")]
         requests_per_minute: Option<u32>,
     },
@@ -247,7 +247,7 @@ pub(super) struct Migrate {
 pub(super) enum Geoip {
     /// Which files are used, their dates, age and licences
     Status(List),
-    /// Fetch newer files from the sources in [geoip] of the configuration; a running server takes them by itself
+    /// Fetch newer files from the sources in `geoip` of the configuration; a running server takes them by itself
     Update,
     /// Make one file of your own or licensed lists of networks and the organisations behind them
     #[command(
@@ -295,7 +295,7 @@ pub(super) struct CompaniesBuild {
     /// Your own companies, CSV or JSON; may be given several times
     #[arg(long, value_name = "FILE")]
     pub(super) owner: Vec<PathBuf>,
-    /// The file to make or to replace; [resolver].company_profiles where it is not given
+    /// The file to make or to replace; resolver.company_profiles where it is not given
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 }

@@ -1,12 +1,12 @@
 //! Data files from their publishers: fetched, checked, put in place.
 //!
-//! [`source`] says where a file is and what it asks for, as each publisher documents it; [`download`] fetches over HTTP
+//! `source` says where a file is and what it asks for, as each publisher documents it; `download` fetches over HTTP
 //! within bounds; this file puts a fetched file in place only after it was unpacked, its checksum compared where the
 //! publisher gives one, and after the resolver could open it and found every part of its tree in order. Until then it has
 //! no name that anybody looks for, so a failure at any point leaves the file that is there. A running server sees the
 //! new file by itself.
 //!
-//! What was fetched is remembered in [`STATE_FILE`] beside the files: the publisher's ETag and date, so that an unchanged
+//! What was fetched is remembered in `STATE_FILE` beside the files: the publisher's ETag and date, so that an unchanged
 //! file isn't sent again. Tokens and keys are in no message, no log and no file.
 
 mod download;

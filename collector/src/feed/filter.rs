@@ -292,7 +292,7 @@ mod tests {
             (r#"{"visits":{"min":3,"max":2}}"#, "range"),
             (r#"{"visits":{"min":-1}}"#, "u64"),
             (r#"{"visits":{"least":1}}"#, "unknown field"),
-            (r#"{"first_seen":{"from":"2026-13-01"}}"#, "date"),
+            (r#"{"first_seen":{"from":"2026-13-01"}}"#, "month"),
             (r#"{"colour":{"is":["red"]}}"#, "unknown variant"),
             (r#"{"list":[]}"#, "lists"),
         ] {

@@ -4,11 +4,11 @@
 //! A list may have fifty million rows, in any order, with networks inside networks. A tree in memory would take tens of
 //! gigabytes, so there is none:
 //!
-//! 1. *Rows* ([`input`]) become small entries: network, row number, and where the organisation's record is in the data
+//! 1. *Rows* (`input`) become small entries: network, row number, and where the organisation's record is in the data
 //!    section, which is written to disk at once. Equal records are written once, as far as a bounded memory of them goes.
-//! 2. *Entries are sorted* ([`sort`]) by first address, then by prefix length, then by row: in memory up to two million,
+//! 2. *Entries are sorted* (`sort`) by first address, then by prefix length, then by row: in memory up to two million,
 //!    beyond that in runs on disk that are merged while they are read.
-//! 3. *The tree is written while the sorted entries pass by* ([`tree`]): a network comes right before the networks inside it,
+//! 3. *The tree is written while the sorted entries pass by* (`tree`): a network comes right before the networks inside it,
 //!    so the path from the root is all that has to be remembered. A node is complete when both its sides are, so nodes
 //!    come out children first and the root last; the format wants the root first, so the file is turned around at the end.
 //!

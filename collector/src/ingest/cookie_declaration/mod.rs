@@ -1,7 +1,7 @@
 //! The cookie declaration: what the tracker stores in a browser for a site, by the site's real settings, as JSON and as
 //! HTML for a cookie banner or a privacy policy.
 //!
-//! One table, [`ITEMS`], says what there is; the opt-out page shows the same items with the values that a browser has.
+//! One table, `ITEMS`, says what there is; the opt-out page shows the same items with the values that a browser has.
 //! Whatever the tracker stores must stand here: a browser test compares.
 
 mod texts;

@@ -3,7 +3,7 @@
 //! # Conventions
 //! - A site is named in the path: `/v1/sites/{site}/…`. What a key may not see does not exist for it (404).
 //! - Lists answer `{"data": […], "next_cursor": …}`, or the rows alone as CSV or NDJSON, by `Accept` or `format=`
-//!   ([`format`]). Where a list goes on, `next_cursor` and a `Link` header with `rel="next"` say how ([`cursor`]).
+//!   ([`mod@format`]). Where a list goes on, `next_cursor` and a `Link` header with `rel="next"` say how ([`cursor`]).
 //! - Dates are `start_date` and `end_date`, as in the other half of the API ([`super::dates`]).
 //! - Refusals are problem details with a stable type ([`super::error`]).
 //! - What an endpoint takes and answers is described where it is written; [`super::openapi`] gathers it.

@@ -66,19 +66,6 @@ const LONG_STEPS: &[Step] = &[
         },
     },
     Step { name: "a thousand browser sessions against the real collector", run: browser::sessions },
-    Step {
-        name: "ten minutes of an API fuzzer",
-        run: || {
-            machine::run(machine::cargo().env("FIRMSIGHT_LONG_TESTS", "1").args([
-                "test",
-                "--package",
-                "collector",
-                "--test",
-                "reports_contract",
-                "fuzzer",
-            ]))
-        },
-    },
     Step { name: "fuzzing", run: fuzzing::run },
 ];
 

@@ -2,9 +2,10 @@
 // only object; the European one answers like the TCF.
 import { answer } from "../purposes.js";
 
-export default (say, words, api) => {
+export default (say) => {
   let decided;
-  api("addEventListener", ({ pingData: { signalStatus, cmpDisplayStatus, parsedSections, applicableSections } }) => {
+  // Not the function by which it was found: that may have been a stub, which the platform replaces when it arrives.
+  window.__gpp("addEventListener", ({ pingData: { signalStatus, cmpDisplayStatus, parsedSections, applicableSections } }) => {
     if (signalStatus != "ready") {
       if (!decided && cmpDisplayStatus == "visible") say("unknown");
       return;

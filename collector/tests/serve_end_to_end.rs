@@ -57,7 +57,7 @@ fn a_beacon_from_a_companys_network_becomes_a_lead_that_survives_a_restart() {
     server.wait_until_nothing_is_in_flight();
     let metrics = request(server.admin, "GET", "/metrics", &[], b"").unwrap().body;
     // This server asks no name servers.
-    for metric in Metric::ALL.into_iter().filter(|metric| !metric.name().starts_with("firmsight_dns_")) {
+    for metric in Metric::ALL.iter().filter(|metric| !metric.name().starts_with("firmsight_dns_")) {
         assert!(metrics.contains(&format!("# TYPE {} ", metric.name())), "nobody feeds {metric:?}: {metrics}");
     }
     assert_eq!((server.metric("firmsight_store_up"), server.metric("firmsight_store_failures_total")), (1, 0));

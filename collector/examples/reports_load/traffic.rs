@@ -38,9 +38,13 @@ pub(crate) fn site() -> Site {
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, and the same on every machine.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
+    pub(crate) const fn seeded(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -55,7 +59,7 @@ impl Random {
     }
 
     /// 0 to below `end`, small ones more often: half of them lie in the first eighth.
-    fn skewed(&mut self, end: u64) -> u64 {
+    pub(crate) fn skewed(&mut self, end: u64) -> u64 {
         let part = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
         ((part * part * part) * end as f64) as u64
     }
@@ -80,7 +84,7 @@ pub(crate) struct Traffic;
 impl Traffic {
     /// About so many pageviews in visits of 1 to some 20 pages, sorted by time.
     pub(crate) fn of_day(day: u64, pageviews: u64) -> Vec<SpooledBeacon> {
-        let mut random = Random(day.wrapping_mul(0x1234_5678_9abc_def1));
+        let mut random = Random::seeded(day.wrapping_mul(0x1234_5678_9abc_def1));
         let midnight = START + day as i64 * DAY;
         let mut beacons = Vec::new();
         while (beacons.len() as u64) < pageviews {

@@ -1,0 +1,311 @@
+//! Beacons and the pixel: from a request's body to a record in the spool.
+
+use super::{
+    Inner, RETRY_AFTER_SPOOL, Sender,
+    messages::{may_read, no_peer, query, sends_gpc, text},
+};
+use crate::{
+    counters::{DropReason, RejectRule},
+    ingest::{
+        Answer, EventSink,
+        cookies::{self, Scope, StoredChoice},
+        crawler::MAX_USER_AGENT_BYTES,
+        page_host::Host,
+        problem::Problem,
+        steps::{self, Arrival, Outcome},
+    },
+    site::{ConsentMode, Site},
+    spool::{
+        AppendError,
+        record::{ClientAddress, DropCount, Record, SpooledBeacon, SpooledEvent},
+    },
+    time::UnixMillis,
+};
+use beacon::{Beacon, Consent, EventKind, MAX_BODY_BYTES};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
+use http_body_util::Full;
+use serde_json::json;
+use std::{
+    borrow::Cow,
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering},
+};
+use uuid::Uuid;
+
+/// A 1×1 transparent GIF, the smallest there is.
+const PIXEL: &[u8] =
+    b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\0\0\0!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+
+/// What became of a beacon before the spool.
+enum Decision {
+    Answered(Answer),
+    Keep { beacon: SpooledBeacon, answer: Answer },
+}
+
+impl<S: EventSink> Inner<S> {
+    pub(super) async fn beacon<B>(&self, parts: &Parts, body: B) -> Answer
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let undecodable = |rule: RejectRule, problem: Problem| {
+            self.counters.undecodable(rule);
+            problem.answer()
+        };
+        let Some(sender) = self.sender(parts) else { return no_peer() };
+        if let Err(problem) = check_media_type(&parts.headers) {
+            return undecodable(RejectRule::MediaType, problem);
+        }
+        let body = match self.read(&parts.headers, body, MAX_BODY_BYTES).await {
+            Ok(body) => body,
+            Err((rule, problem)) => return undecodable(rule, problem),
+        };
+        let decision = match Beacon::decode(&body) {
+            Ok(beacon) => self.decide(parts, &sender, beacon),
+            Err(refusal) => {
+                let problem = Problem::new(StatusCode::BAD_REQUEST, refusal.field, refusal.rule, refusal.detail);
+                return undecodable(RejectRule::Malformed, problem);
+            }
+        };
+        match decision {
+            Decision::Answered(answer) => answer,
+            Decision::Keep { beacon, answer } => self.keep(beacon, answer).await,
+        }
+    }
+
+    /// `GET {endpoint}.gif?site=&url=&referrer=`; without `url` the page is what Referer says.
+    pub(super) async fn pixel(&self, parts: &Parts) -> Answer {
+        let Some(sender) = self.sender(parts) else { return no_peer() };
+        let site = query(parts, "site").unwrap_or_default();
+        let page = query(parts, "url").or_else(|| text(&parts.headers, header::REFERER).map(str::to_owned));
+        // On a site that asks for consent the table refuses `unknown`: no script means no consent.
+        let mode = self.snapshot.load().sites.get(site.as_str()).map(|site| site.consent);
+        let consent = if mode == Some(ConsentMode::NotRequired) { Consent::NotRequired } else { Consent::Unknown };
+        let beacon = json!({
+            "v": beacon::VERSION, "site": site, "consent": consent.as_str(),
+            "events": [{
+                "id": Uuid::new_v4(), "at": (self.clock)().0, "type": EventKind::Pageview.as_str(),
+                "url": page, "referrer": query(parts, "referrer"),
+            }],
+        });
+        let body = beacon.to_string();
+        let decision = match Beacon::decode(body.as_bytes()) {
+            Ok(beacon) => self.decide(parts, &sender, beacon),
+            Err(refusal) => {
+                self.counters.undecodable(RejectRule::Malformed);
+                let field = refusal.field.strip_prefix("events[0].").unwrap_or(&refusal.field);
+                return Problem::new(StatusCode::BAD_REQUEST, field, refusal.rule, refusal.detail).answer();
+            }
+        };
+        let mut answer = match decision {
+            Decision::Answered(answer) => answer,
+            Decision::Keep { beacon, answer } => self.keep(beacon, answer).await,
+        };
+        if answer.status() == StatusCode::NO_CONTENT {
+            *answer.status_mut() = StatusCode::OK;
+            *answer.body_mut() = Full::new(Bytes::from_static(PIXEL));
+            answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/gif"));
+            answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        answer
+    }
+
+    /// From a decoded beacon to what is spooled; every event ends here or is handed on, exactly once.
+    fn decide(&self, parts: &Parts, sender: &Sender<'_>, mut beacon: Beacon<'_>) -> Decision {
+        let count = |events: usize| events as u64;
+        let now = (self.clock)();
+        self.counters.receive(count(beacon.events.len()));
+        let reject = |rule: RejectRule, problem: Problem| {
+            self.counters.reject(rule, count(beacon.events.len()));
+            Decision::Answered(problem.answer())
+        };
+        let snapshot = self.snapshot.load();
+        let Some(site) = snapshot.sites.get(&*beacon.site) else {
+            return if snapshot.loaded {
+                let rule = RejectRule::UnknownSite;
+                reject(rule, Problem::of_rule(rule, "site", "there is no such site: add it with `firmsight site add`"))
+            } else {
+                let rule = RejectRule::SpoolUnavailable;
+                let mut problem = Problem::of_rule(rule, "", "the settings of the sites are not loaded yet");
+                problem.retry_after = Some(RETRY_AFTER_SPOOL);
+                reject(rule, problem)
+            };
+        };
+        let user_agent = parts.headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let user_agent = user_agent.unwrap_or(Cow::Borrowed(""));
+        let outcome = steps::judge(&Arrival {
+            beacon: &beacon,
+            site,
+            address: sender.address,
+            origin: text(&parts.headers, header::ORIGIN),
+            global_privacy_control: sends_gpc(&parts.headers),
+            objects: cookies::choice(&parts.headers) == StoredChoice::Denied,
+            user_agent: &user_agent,
+            now,
+            rate_limit: self.rate_limit.as_ref(),
+            judge: &*self.judge,
+            access_networks: self.settings.access_networks,
+        });
+        let withdraws = beacon.events.iter().any(|event| event.kind == EventKind::Forget);
+        match outcome {
+            Outcome::Keep => {}
+            Outcome::Drop(reason) => {
+                let before = beacon.events.len();
+                beacon.events.retain(|event| event.kind == EventKind::Forget);
+                self.drop_events(site, now, reason, count(before - beacon.events.len()));
+            }
+            Outcome::Reject(rejection) => {
+                let mut problem = Problem::of_rule(rejection.rule, rejection.field, rejection.detail);
+                problem.retry_after = rejection.retry_after;
+                return reject(rejection.rule, problem);
+            }
+        }
+        let consent = beacon.consent;
+        beacon.events.retain(|event| match steps::judge_event(site, consent, event) {
+            Outcome::Drop(reason) => {
+                self.drop_events(site, now, reason, 1);
+                false
+            }
+            Outcome::Keep | Outcome::Reject(_) => true,
+        });
+        let mut answer = Response::new(Full::default());
+        *answer.status_mut() = StatusCode::NO_CONTENT;
+        if let Some(origin) = parts.headers.get(header::ORIGIN) {
+            may_read(&mut answer, origin);
+        }
+        if beacon.events.is_empty() {
+            return Decision::Answered(answer);
+        }
+        if !withdraws && let Some(cookie) = self.renewed_cookie(sender, &beacon) {
+            answer.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        let beacon = spooled(site, sender.address, &user_agent, &parts.headers, now, beacon);
+        Decision::Keep { beacon, answer }
+    }
+
+    fn drop_events(&self, site: &Site, now: UnixMillis, reason: DropReason, events: u64) {
+        if events > 0 {
+            self.counters.drop_events(reason, events);
+            self.sink.note_drops(DropCount { site: site.id.clone(), day: now.day(), reason, events });
+        }
+    }
+
+    /// `_lfa` with the value it has, where page and collector share a domain.
+    fn renewed_cookie(&self, sender: &Sender<'_>, beacon: &Beacon<'_>) -> Option<HeaderValue> {
+        let client = beacon.client.filter(|_| beacon.consent != Consent::Unknown)?;
+        let page = beacon.events.iter().find_map(|event| event.url.as_deref()).and_then(Host::of_url)?;
+        let collector = sender.collector.and_then(Host::of_authority)?;
+        let scope = Scope::shared(page, collector)?;
+        cookies::renew_client_id(client, &scope, sender.https, self.settings.client_id_life)
+    }
+
+    /// Hands a record to the sink in a task of its own: a browser that goes away meanwhile can't leave
+    /// its events without an end.
+    pub(super) async fn keep(&self, beacon: SpooledBeacon, answer: Answer) -> Answer {
+        let events = beacon.events.len() as u64;
+        let (sink, counters) = (Arc::clone(&self.sink), Arc::clone(&self.counters));
+        let appended = tokio::spawn(async move {
+            let appended = sink.append(&Record::Beacon(beacon)).await;
+            if appended.is_err() {
+                counters.reject(RejectRule::SpoolUnavailable, events);
+            }
+            appended
+        });
+        let appended = appended.await.unwrap_or_else(|error| {
+            self.counters.reject(RejectRule::SpoolUnavailable, events);
+            tracing::error!(%error, "an append to the spool did not end");
+            Err(AppendError::Closed)
+        });
+        match appended {
+            Ok(()) => answer,
+            Err(error) => {
+                self.notice_refusal(&error);
+                let detail = "the collector can't keep events at the moment; nothing of this beacon was kept";
+                let mut problem = Problem::of_rule(RejectRule::SpoolUnavailable, "", detail);
+                problem.retry_after = Some(RETRY_AFTER_SPOOL);
+                problem.answer()
+            }
+        }
+    }
+
+    /// Says once a minute that beacons are refused; /metrics has the numbers.
+    fn notice_refusal(&self, error: &AppendError) {
+        const PAUSE_MS: i64 = 60_000;
+        let now = (self.clock)().0;
+        let last = self.last_refusal.load(Ordering::Relaxed);
+        let due = last == 0 || now.saturating_sub(last) >= PAUSE_MS;
+        if due && self.last_refusal.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            tracing::warn!(%error, "beacons are refused");
+        }
+    }
+}
+
+/// `text/plain` (no preflight) or `application/json`, in UTF-8, not compressed.
+fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let refuse = |field: &str, detail: &str| Err(Problem::of_rule(RejectRule::MediaType, field, detail));
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        return refuse("Content-Encoding", "a beacon is not compressed");
+    }
+    let mut parameters = text(headers, header::CONTENT_TYPE).unwrap_or_default().split(';').map(str::trim);
+    let media_type = parameters.next().unwrap_or_default();
+    if !["text/plain", "application/json"].iter().any(|allowed| media_type.eq_ignore_ascii_case(allowed)) {
+        return refuse("Content-Type", "a beacon is text/plain or application/json");
+    }
+    for parameter in parameters {
+        if let Some((name, value)) = parameter.split_once('=')
+            && name.eq_ignore_ascii_case("charset")
+            && !value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        {
+            return refuse("Content-Type", "a beacon is written in UTF-8");
+        }
+    }
+    Ok(())
+}
+
+/// The beacon as it waits in the spool; text is copied once, here.
+fn spooled(
+    site: &Site,
+    address: IpAddr,
+    user_agent: &str,
+    headers: &HeaderMap,
+    received: UnixMillis,
+    beacon: Beacon<'_>,
+) -> SpooledBeacon {
+    let owned = |text: Option<Cow<'_, str>>| text.map_or_else(String::new, Cow::into_owned);
+    let millis = |ms: u64| UnixMillis(i64::try_from(ms).unwrap_or(i64::MAX));
+    let events = beacon.events.into_iter().map(|event| SpooledEvent {
+        id: event.id,
+        at: millis(event.at),
+        kind: event.kind,
+        url: owned(event.url),
+        referrer: owned(event.referrer),
+        title: owned(event.title),
+        page: event.page,
+        visible_ms: event.visible_ms.unwrap_or(0),
+        scroll: event.scroll.unwrap_or(0),
+        name: owned(event.name),
+        props: event.props.map_or_else(String::new, |props| props.get().to_owned()),
+    });
+    SpooledBeacon {
+        received,
+        site: site.id.clone(),
+        address: ClientAddress::Ip(address),
+        user_agent: user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT_BYTES)].to_owned(),
+        language: first_language(headers).to_owned(),
+        consent: beacon.consent,
+        client: beacon.client,
+        sent: beacon.sent.map(millis),
+        events: events.collect(),
+    }
+}
+
+/// The first language of Accept-Language, such as `de-DE`.
+fn first_language(headers: &HeaderMap) -> &str {
+    /// RFC 5646, 4.4.1: no common tag is longer.
+    const LONGEST: usize = 35;
+    let first = text(headers, header::ACCEPT_LANGUAGE).and_then(|line| line.split([',', ';']).next()).unwrap_or("");
+    let first = first.trim();
+    let is_tag = first.len() <= LONGEST && first.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if is_tag { first } else { "" }
+}

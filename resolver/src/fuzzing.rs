@@ -1,7 +1,7 @@
 //! The reading of data files, for `fuzz/`: no part of the library's interface.
 
 #[cfg(feature = "dns")]
-pub use crate::dns::fuzzing::{Names, read_dns_answer};
+pub use crate::dns::fuzzing::Names;
 
 use crate::{
     DatabaseStatus, Databases, ProfileLookup, Profiles, ResolverError,

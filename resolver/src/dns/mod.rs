@@ -11,31 +11,33 @@
 //! - [`pace`]: no name server gets more than so many questions a second;
 //! - [`breaker`]: a server that doesn't answer is left alone. When all are, verdicts go on without names, marked as
 //!   [`NameAnswer::Skipped`], instead of queueing time-outs;
-//! - [`answer`]: datagrams that don't answer the question are ignored, larger ones are cut, records of other owners don't
-//!   count, aliases are followed a few steps;
+//! - [`transport`], [`answer`]: a question is one datagram, others than its answer are ignored, records of other owners
+//!   don't count, aliases are followed a few steps;
+//! - [`server`]: nothing that is asked or answered is logged, since a name spells its address;
 //! - of an address's names the first [`MAX_NAMES`] host names are tried, so one with thousands costs no more than that.
 //!
-//! The client is our own on hickory's message parser, not `hickory-resolver`: that one writes names into the log (a name
-//! spells its address), falls back to TCP, where an answer may have 64 KiB, and repeats questions by itself, so that no
-//! rate could be promised. What is left for us is one UDP socket a question. Name servers are recursive ones; DNSSEC is
-//! their task, and the way to them (loopback or the owner's network) is trusted as the system's own resolver trusts it.
+//! hickory's resolver asks, one for each name server. What it would do besides is switched off: remembering, asking again,
+//! trying another server, TCP. Those are decided here, where they can be counted and bounded. Name servers are recursive
+//! ones; DNSSEC is their task, and the way to them (loopback or the owner's network) is trusted as the system's own
+//! resolver trusts it.
 //!
-//! `cache`, `pace`, `breaker` and `answer` are pure, with the time passed in; `server` has the socket; this file puts
-//! them together.
+//! `cache`, `pace`, `breaker` and `answer` are pure, with the time passed in; `transport` has the sockets, `server` is one
+//! name server; this file puts them together.
 
 mod answer;
 mod breaker;
 mod cache;
 mod pace;
 mod server;
+mod transport;
 
 #[doc(hidden)]
 pub(crate) mod fuzzing;
 
 use crate::{NameAnswer, ResolverError, Settings, names};
-use answer::{MAX_ALIASES, Question, Said, Target};
+use answer::{Said, Target};
 use cache::{Cached, NameCache};
-use hickory_proto::rr::{Name, RecordType};
+use hickory_resolver::proto::rr::{Name, RecordType};
 use server::Server;
 use std::{
     collections::HashMap,
@@ -105,7 +107,7 @@ pub(crate) struct ReverseDns {
     renewals: Arc<Semaphore>,
     cache: Mutex<NameCache>,
     in_flight: Mutex<HashMap<IpAddr, Arc<OnceCell<NameAnswer>>>>,
-    counters: Counters,
+    counters: Arc<Counters>,
 }
 
 /// Why a look-up gave no name.
@@ -128,16 +130,19 @@ impl ReverseDns {
             settings.nameservers.clone()
         };
         let turns = settings.dns_concurrency.clamp(1, Semaphore::MAX_PERMITS);
-        let server = |address| Server::new(address, settings.dns_queries_per_second);
+        let counters = Arc::<Counters>::default();
+        let patience = settings.ptr_timeout / ATTEMPTS;
+        let server = |address| Server::new(address, patience, settings.dns_queries_per_second, &counters);
+        let servers: Result<Vec<_>, _> = addresses.into_iter().map(server).collect();
         Ok(Self {
-            servers: addresses.into_iter().map(server).collect(),
+            servers: servers.map_err(|error| ResolverError::Dns { reason: error.to_string() })?,
             next_server: AtomicUsize::new(0),
             timeout: settings.ptr_timeout,
             turns: Semaphore::new(turns),
             renewals: Arc::new(Semaphore::new(turns.div_ceil(TURNS_PER_RENEWAL))),
             cache: Mutex::new(NameCache::new(settings.cache_entries)),
             in_flight: Mutex::default(),
-            counters: Counters::default(),
+            counters,
         })
     }
 
@@ -280,25 +285,17 @@ impl LookUp<'_> {
         Ok(found.contains(&Target::Address(self.ip)).then_some(ttl))
     }
 
-    /// What a name leads to, behind aliases too.
-    async fn targets(&mut self, mut name: Name, record_type: RecordType) -> Result<(Vec<Target>, Duration), Miss> {
-        let mut aliases_ttl = Duration::MAX;
-        for _ in 0..MAX_ALIASES {
-            match self.question(&Question::new(name, record_type)).await? {
-                Said::Found { targets, ttl } => return Ok((targets, ttl.min(aliases_ttl))),
-                Said::Nothing { ttl } => return Err(Miss::NoName(ttl.min(aliases_ttl))),
-                Said::Refused => return Err(Miss::Refused),
-                Said::Alias { name: behind, ttl } => {
-                    name = behind;
-                    aliases_ttl = aliases_ttl.min(ttl);
-                }
-            }
+    /// What a name leads to.
+    async fn targets(&mut self, name: Name, record_type: RecordType) -> Result<(Vec<Target>, Duration), Miss> {
+        match self.question(&name, record_type).await? {
+            Said::Found { targets, ttl } => Ok((targets, ttl)),
+            Said::Nothing { ttl } => Err(Miss::NoName(ttl)),
+            Said::Refused => Err(Miss::Refused),
         }
-        Err(Miss::NoName(aliases_ttl))
     }
 
     /// One question, sent again when it is not answered, to another server where there is one.
-    async fn question(&mut self, question: &Question) -> Result<Said, Miss> {
+    async fn question(&mut self, name: &Name, record_type: RecordType) -> Result<Said, Miss> {
         let mut outcome = Err(Miss::Down);
         let mut tried = None;
         for _ in 0..ATTEMPTS {
@@ -308,13 +305,12 @@ impl LookUp<'_> {
             if !server.allows(Instant::now()) {
                 continue;
             }
-            count(&self.dns.counters.queries);
             let asked_at = Instant::now();
             let patience = self.patience.min(self.dns.timeout / ATTEMPTS);
-            let said = tokio::time::timeout(patience, server.ask(question, &self.dns.counters.ignored)).await;
+            let said = tokio::time::timeout(patience, server.ask(name, record_type)).await;
             self.patience = self.patience.saturating_sub(asked_at.elapsed());
             match said {
-                Ok(Ok(said)) => {
+                Ok(Some(said)) => {
                     server.answered();
                     let is_refusal = said == Said::Refused;
                     outcome = Ok(said);
@@ -323,7 +319,7 @@ impl LookUp<'_> {
                         break;
                     }
                 }
-                Ok(Err(_)) | Err(_) => {
+                Ok(None) | Err(_) => {
                     server.was_silent();
                     outcome = Err(Miss::Silence);
                     if self.patience.is_zero() {

@@ -12,16 +12,32 @@ pub(super) struct Pace {
     interval: Duration,
     /// When the next question is due by an even pace.
     due: Option<Instant>,
+    /// Turns that were taken, and no question was asked yet.
+    taken: u32,
 }
 
 impl Pace {
     /// At most `per_second` questions; 0 means any number.
     pub(super) fn new(per_second: u32) -> Self {
-        Self { interval: Duration::from_secs(1).checked_div(per_second).unwrap_or_default(), due: None }
+        Self { interval: Duration::from_secs(1).checked_div(per_second).unwrap_or_default(), due: None, taken: 0 }
     }
 
     /// Takes the next turn and says how long to wait for it. Every call takes one, so whoever calls must be bounded.
     pub(super) fn reserve(&mut self, now: Instant) -> Duration {
+        self.taken = self.taken.saturating_add(1);
+        self.advance(now)
+    }
+
+    /// A question is sent. One without a turn, as for what is behind an alias, does not wait, but who comes next waits for
+    /// it.
+    pub(super) fn sent(&mut self, now: Instant) {
+        match self.taken.checked_sub(1) {
+            Some(left) => self.taken = left,
+            None => drop(self.advance(now)),
+        }
+    }
+
+    fn advance(&mut self, now: Instant) -> Duration {
         let allowance = self.interval * BURST;
         let due = self.due.map_or(now, |due| due.max(now.checked_sub(allowance).unwrap_or(now)));
         self.due = Some(due + self.interval);
@@ -50,6 +66,22 @@ mod tests {
             let in_a_second = turns[index..].iter().take_while(|turn| **turn < *first + Duration::from_secs(1)).count();
             assert!(in_a_second <= 100 + BURST as usize + 1, "{in_a_second} at {index}");
         }
+    }
+
+    #[test]
+    fn questions_without_a_turn_delay_those_that_come_after() {
+        let now = Instant::now();
+        let mut pace = Pace::new(100);
+        for _ in 0..BURST {
+            pace.reserve(now);
+            pace.sent(now);
+        }
+        let due = pace.reserve(now);
+        pace.sent(now);
+        for _ in 0..10 {
+            pace.sent(now);
+        }
+        assert_eq!(pace.reserve(now), due + Duration::from_millis(110));
     }
 
     #[test]

@@ -1,36 +1,69 @@
-//! One name server: its socket, its pace, its circuit breaker.
+//! One name server: hickory's resolver for it, its pace, its circuit breaker.
+//!
+//! hickory writes names into the log, some at `warn`, and a reverse name spells a visitor's address. So everything it
+//! does runs without a subscriber, whatever the program around us has set up.
 
 use super::{
-    answer::{MAX_DATAGRAM, Question, Said},
+    Counters,
+    answer::{self, Said},
     breaker::Breaker,
     lock,
     pace::Pace,
+    transport::{Datagrams, Runtime},
+};
+use hickory_resolver::{
+    Resolver,
+    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig},
+    net::NetError,
+    proto::rr::{Name, RecordType},
+    system_conf::read_system_conf,
 };
 use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
-use tokio::net::UdpSocket;
+use tracing::{Dispatch, instrument::WithSubscriber};
 
 /// The port of DNS.
 const PORT: u16 = 53;
-const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// The largest datagram that is asked for and read (dnsflagday.net 2020): no fragments, and little memory for each.
+const MAX_DATAGRAM: u16 = 1232;
 
 /// A name server.
 pub(super) struct Server {
-    address: SocketAddr,
-    pace: Mutex<Pace>,
+    resolver: Resolver<Datagrams>,
+    pace: Arc<Mutex<Pace>>,
     breaker: Mutex<Breaker>,
 }
 
 impl Server {
-    pub(super) fn new(address: SocketAddr, queries_per_second: u32) -> Self {
-        Self { address, pace: Mutex::new(Pace::new(queries_per_second)), breaker: Mutex::default() }
+    /// One that is waited for so long, and asked so many times a second.
+    pub(super) fn new(
+        address: SocketAddr,
+        timeout: Duration,
+        queries_per_second: u32,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, NetError> {
+        let mut connection = ConnectionConfig::udp();
+        connection.port = address.port();
+        let mut server = NameServerConfig::udp(address.ip());
+        server.connections = vec![connection];
+        let pace = Arc::new(Mutex::new(Pace::new(queries_per_second)));
+        let transport = Datagrams { timeout, pace: Arc::clone(&pace), runtime: Runtime(Arc::clone(counters)) };
+        let configuration = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+        let mut builder = Resolver::builder_with_config(configuration, transport);
+        let options = builder.options_mut();
+        options.timeout = timeout;
+        // Who asks again, whom, and when is decided here; so is what is remembered.
+        options.attempts = 0;
+        options.cache_size = 0;
+        options.use_hosts_file = ResolveHosts::Never;
+        options.edns0 = true;
+        options.edns_payload_len = MAX_DATAGRAM;
+        // Aliases in an answer say which owner's records count.
+        options.preserve_intermediates = true;
+        Ok(Self { resolver: builder.build()?, pace, breaker: Mutex::default() })
     }
 
     /// Whether it is left alone because it doesn't answer.
@@ -59,41 +92,19 @@ impl Server {
         lock(&self.breaker).timed_out(Instant::now());
     }
 
-    /// Sends a question from a port of its own and waits for the datagram that answers it, for ever. Others are counted
-    /// as ignored: who guesses neither port nor number can only waste time.
-    pub(super) async fn ask(&self, question: &Question, ignored: &AtomicU64) -> io::Result<Said> {
-        let any: IpAddr =
-            if self.address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let socket = UdpSocket::bind((any, 0)).await?;
-        // From now on the kernel takes datagrams of this server only, and tells when nobody listens there.
-        socket.connect(self.address).await?;
-        let datagram = question.datagram().ok_or(io::ErrorKind::InvalidInput)?;
-        socket.send(&datagram).await?;
-        let mut buffer = [0; MAX_DATAGRAM];
-        loop {
-            let length = socket.recv(&mut buffer).await?;
-            match question.read(&buffer[..length]) {
-                Some(said) => return Ok(said),
-                None => ignored.fetch_add(1, Ordering::Relaxed),
-            };
-        }
+    /// Asks and waits; `None` when there is no answer that can be read.
+    pub(super) async fn ask(&self, name: &Name, record_type: RecordType) -> Option<Said> {
+        let found = self.resolver.lookup(name.clone(), record_type).with_subscriber(Dispatch::none()).await;
+        answer::read(name, record_type, &found)
     }
 }
 
 /// The name servers that the system is set up with.
 pub(super) fn of_the_system() -> Result<Vec<SocketAddr>, String> {
-    let text = std::fs::read(RESOLV_CONF).map_err(|error| format!("can't read {RESOLV_CONF}: {error}"))?;
-    let configuration =
-        resolv_conf::Config::parse(&text).map_err(|error| format!("{RESOLV_CONF} is malformed: {error}"))?;
-    let servers: Vec<_> = configuration
-        .nameservers
-        .into_iter()
-        .filter_map(|server| match server {
-            resolv_conf::ScopedIp::V4(ip) => Some(SocketAddr::from((ip, PORT))),
-            // A link-local server needs its interface, which only the system's own resolver knows.
-            resolv_conf::ScopedIp::V6(ip, None) => Some(SocketAddr::from((ip, PORT))),
-            resolv_conf::ScopedIp::V6(_, Some(_)) => None,
-        })
-        .collect();
-    if servers.is_empty() { Err(format!("{RESOLV_CONF} names no name server")) } else { Ok(servers) }
+    let (configuration, _) = read_system_conf().map_err(|error| format!("the system names no name server: {error}"))?;
+    let servers = configuration.name_servers().iter().map(|server| server.ip);
+    // A link-local server needs its interface, which only the system's own resolver knows.
+    let is_reachable = |ip: &IpAddr| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+    let servers: Vec<_> = servers.filter(is_reachable).map(|ip| SocketAddr::from((ip, PORT))).collect();
+    if servers.is_empty() { Err("the system names no name server that can be reached".to_owned()) } else { Ok(servers) }
 }

@@ -58,6 +58,9 @@ pub struct ApiKey {
     /// Requests in a clock minute, in place of the configured number; 0 means any number.
     #[serde(default)]
     pub requests_per_minute: Option<u32>,
+    /// Answered requests in a UTC month; `None` means any number, 0 that its plan has no API.
+    #[serde(default)]
+    pub requests_per_month: Option<u32>,
     /// Whose it is: it may do what both may.
     #[serde(default)]
     pub user: Option<Uuid>,
@@ -103,6 +106,10 @@ pub struct User {
     pub max_keys: u32,
     /// Requests in a clock minute of all its keys together, in place of each key's own number; 0 means any number.
     pub requests_per_minute: Option<u32>,
+    /// Answered requests of all its keys together in a UTC month, besides each key's own number; `None` means any number,
+    /// 0 that its plan has no API.
+    #[serde(default)]
+    pub requests_per_month: Option<u32>,
     /// Its keys are refused.
     pub is_disabled: bool,
     /// When it was made.

@@ -356,6 +356,7 @@ async fn a_user_bounds_its_keys_and_takes_them_along() {
         role: Role::Write,
         max_keys: 1,
         requests_per_minute: None,
+        requests_per_month: None,
     };
     let acme = control.add_user(user.clone(), NOW).await.unwrap();
     assert_eq!(acme.name, "Acme");

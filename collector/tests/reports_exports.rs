@@ -72,6 +72,10 @@ async fn world() -> World {
 }
 
 impl World {
+    async fn delete(&self, path: &str) -> Answer {
+        self.api.request(Method::DELETE, path, &[("x-api-key", TOKEN)]).await
+    }
+
     async fn post(&self, path: &str, kind: &str, body: String) -> Answer {
         let headers = [("x-api-key", TOKEN), ("content-type", kind)];
         self.api.send(Method::POST, path, &headers, Body::from(body)).await
@@ -126,7 +130,7 @@ async fn an_export_is_asked_for_in_any_form_and_fetched_when_it_is_made() {
         json!({
             "id": acme, "type": "export_rows",
             "attributes": {
-                "keywords": ["machines"], "quality": 8,
+                "keywords": ["machines"], "quality": 7,
                 "stats": {"bounces": 1, "last_visit": "2026-03-03", "pageviews": 4, "visits": 2},
             },
             "relationships": {"lead": {"data": {"id": acme, "type": "leads"}}},
@@ -196,9 +200,70 @@ async fn feeds_marks_and_scores_are_made_and_read_through_the_api() {
         feeds["data"].as_array().unwrap().iter().map(|feed| feed["attributes"]["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["All leads", "New leads", "Top leads", "Followed companies", "Warm"]);
 
+    let path = format!("/v1/sites/shop/feeds/{id}");
+    let cold = json!({"name": "Cold", "folder": "Old", "filter": {"visits": {"max": 1}}});
+    let replaced = world.api.send_json(Method::PUT, &path, TOKEN, &cold).await;
+    assert_eq!(replaced.status, StatusCode::OK, "{}", replaced.text());
+    with_keys();
+    let read = world.api.get(&path).await.json();
+    assert_eq!((&read["name"], &read["folder"], &read["filter"]), (&cold["name"], &cold["folder"], &cold["filter"]));
+    assert_eq!(read["created_at"], made.json()["created_at"]);
+    let found = world.api.get(&format!("/accounts/shop/custom-feeds/{id}/leads?{dates}")).await.json();
+    let globex = CompanyId::of_domain("globex.example").to_string();
+    assert_eq!((found["data"].as_array().unwrap().len(), &found["data"][0]["id"]), (1, &json!(globex)));
+    let deep = json!({"name": "Deep", "filter": {"visits": {"min": 2, "max": 1}}});
+    let refused = world.api.send_json(Method::PUT, &path, TOKEN, &deep).await;
+    assert_eq!((refused.status, &refused.json()["field"]), (StatusCode::BAD_REQUEST, &json!("filter")));
+    assert_eq!(world.delete(&path).await.status, StatusCode::NO_CONTENT);
+    with_keys();
+    for (method, path) in [
+        (Method::GET, path.clone()),
+        (Method::DELETE, path.clone()),
+        (Method::GET, format!("/accounts/shop/custom-feeds/{id}")),
+        (Method::GET, format!("/accounts/shop/custom-feeds/{id}/leads?{dates}")),
+    ] {
+        let gone = world.api.request(method, &path, &[("x-api-key", TOKEN)]).await;
+        assert_eq!(gone.status, StatusCode::NOT_FOUND, "{path}");
+    }
+
+    let list = world.api.send_json(Method::POST, "/v1/sites/shop/lists", TOKEN, &json!({"name": "Customers"})).await;
+    with_keys();
+    let list = list.json()["id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/sites/shop/lists/{list}");
+    let renamed = world.api.send_json(Method::PUT, &path, TOKEN, &json!({"name": "Clients"})).await.json();
+    assert_eq!(renamed["name"], "Clients");
+    with_keys();
+    let marks = format!("/v1/sites/shop/companies/{acme}/marks");
+    let other = uuid::Uuid::nil();
+    let on = world.api.send_json(Method::PATCH, &marks, TOKEN, &json!({"lists": [list, other]})).await.json();
+    assert_eq!(on["lists"], json!([list]), "what is no list of the site is left out");
+    let feed = json!({"name": "Clients", "filter": {"list": [list]}});
+    let feed = world.api.send_json(Method::POST, "/v1/sites/shop/feeds", TOKEN, &feed).await.json();
+    with_keys();
+    let feed = feed["id"].as_str().unwrap().to_owned();
+    let found = world.api.get(&format!("/accounts/shop/custom-feeds/{feed}/leads?{dates}")).await.json();
+    assert_eq!(found["data"].as_array().unwrap().len(), 1);
+    assert_eq!(world.delete(&path).await.status, StatusCode::NO_CONTENT);
+    with_keys();
+    assert_eq!(world.delete(&path).await.status, StatusCode::NOT_FOUND);
+    let lists = world.api.get("/v1/sites/shop/lists").await.json();
+    assert_eq!(lists["data"], json!([]));
+
     let goal = json!({"name": "Demo", "reached_by": {"page": {"is": ["/demo"]}}});
     let made = world.api.send_json(Method::POST, "/v1/sites/shop/goals", TOKEN, &goal).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    with_keys();
+    let path = format!("/v1/sites/shop/goals/{}", made.json()["id"].as_str().unwrap());
+    let other = json!({"name": "Prices", "reached_by": {"page": {"is": ["/nowhere"]}}});
+    assert_eq!(world.api.send_json(Method::PUT, &path, TOKEN, &other).await.json()["name"], "Prices");
+    with_keys();
+    assert_eq!(world.delete(&path).await.status, StatusCode::NO_CONTENT);
+    with_keys();
+    assert_eq!(world.api.get("/v1/sites/shop/goals").await.json()["data"], json!([]));
+    assert_eq!(
+        world.api.send_json(Method::POST, "/v1/sites/shop/goals", TOKEN, &goal).await.status,
+        StatusCode::CREATED
+    );
     with_keys();
     let score = world.api.get(&format!("/v1/sites/shop/companies/{acme}/score?{dates}")).await;
     assert_eq!(score.status, StatusCode::OK, "{}", score.text());
@@ -209,12 +274,15 @@ async fn feeds_marks_and_scores_are_made_and_read_through_the_api() {
     };
     let named =
         |parts: &[(&str, u64)]| parts.iter().map(|(name, points)| ((*name).to_owned(), *points)).collect::<Vec<_>>();
-    assert_eq!(points("quality"), named(&[("engagement", 3), ("completeness", 5)]));
+    assert_eq!(
+        points("quality"),
+        named(&[("engagement", 3), ("name", 1), ("domain", 1), ("industry", 1), ("country", 1), ("size", 0)])
+    );
     assert_eq!(
         points("intent"),
         named(&[("goals", 1), ("active_days", 1), ("visitors", 1), ("recency", 1), ("depth", 0)])
     );
-    assert_eq!((score["quality"]["score"].as_u64(), score["intent"]["score"].as_u64()), (Some(8), Some(4)));
+    assert_eq!((score["quality"]["score"].as_u64(), score["intent"]["score"].as_u64()), (Some(7), Some(4)));
 
     let marks = format!("/v1/sites/shop/companies/{acme}/marks");
     let change = json!({"tags": ["hot", "'; --"], "assignee": "erika@shop.example", "followed": true});
@@ -228,6 +296,7 @@ async fn feeds_marks_and_scores_are_made_and_read_through_the_api() {
     let notes = format!("/v1/sites/shop/companies/{acme}/notes");
     let noted = world.api.send_json(Method::POST, &notes, TOKEN, &json!({"text": "Called"})).await.json();
     assert_eq!(noted["notes"][0]["text"], "Called");
+    assert!(noted["notes"][0]["created_at"].as_str().unwrap().parse::<Timestamp>().is_ok());
     let hidden = world.api.send_json(Method::PATCH, &marks, TOKEN, &json!({"hidden": true})).await;
     assert_eq!(hidden.status, StatusCode::OK);
     for list in ["leads", "visits"] {

@@ -251,6 +251,20 @@ impl World {
             .filter(move |visit| visit.company_id == company && (window.0..window.1).contains(&visit.started_at.0))
     }
 
+    /// Visits, page views, companies and visitors of a feed.
+    fn counts(&self, filter: &Filter, window: (i64, i64)) -> [u64; 4] {
+        let is_shown = |company: &u64| !self.marks.get(company).is_some_and(|marks| marks.is_hidden);
+        let companies = self.companies.keys().filter(|id| is_shown(id) && self.fits(filter, **id, window));
+        let visits: Vec<&VisitRow> = companies.flat_map(|id| self.in_window(*id, window)).collect();
+        let different = |of: fn(&VisitRow) -> u64| visits.iter().map(|visit| of(visit)).collect::<BTreeSet<_>>().len();
+        [
+            visits.len() as u64,
+            visits.iter().map(|visit| u64::from(visit.pageviews)).sum(),
+            different(|visit| visit.company_id) as u64,
+            different(|visit| visit.visitor) as u64,
+        ]
+    }
+
     fn fits(&self, filter: &Filter, company: u64, window: (i64, i64)) -> bool {
         let any = |field: fn(&VisitRow) -> Vec<&str>, none: &str, matched: &TextMatch| {
             self.in_window(company, window)
@@ -285,8 +299,7 @@ impl World {
             Filter::Quality(range) => {
                 let pageviews = sum(|visit| u64::from(visit.pageviews));
                 let engagement = [1, 2, 4, 8, 16].iter().filter(|least| pageviews >= **least).count();
-                let facts = [&row.name, &row.domain, &row.industry, &row.country_code, &row.city];
-                within(range, (engagement + facts.iter().filter(|fact| !fact.is_empty()).count()) as u64)
+                within(range, engagement as u64 + facts(row).iter().filter(|is_known| **is_known).count() as u64)
             }
             Filter::Employees(range) => {
                 let least = range.min.is_none_or(|min| row.employees_min.is_some_and(|own| u64::from(own) >= min));
@@ -301,6 +314,18 @@ impl World {
             Filter::Visitor(kind) => (row.first_visit_at.0 >= window.0) == (*kind == VisitorKind::New),
         }
     }
+}
+
+/// Whether name, domain, industry, country and size are known.
+fn facts(row: &CompanyRow) -> [bool; 5] {
+    let is_known = |text: &str| !text.is_empty();
+    [
+        is_known(&row.name),
+        is_known(&row.domain),
+        is_known(&row.industry),
+        is_known(&row.country_code),
+        row.employees_min.is_some() || row.revenue_amount.is_some(),
+    ]
 }
 
 fn nasty_ref() -> impl Strategy<Value = String> {
@@ -390,6 +415,28 @@ async fn any_filter_over_hostile_texts_finds_what_a_computation_without_sql_find
         }
     }
     assert!(found_any > 50, "only {found_any} filters find anything: they show little");
+    for (start, end) in [WINDOW, instants] {
+        let mut path = format!("/v1/sites/shop/breakdowns/feed?start_date={start}&end_date={end}");
+        let mut counted = HashMap::new();
+        loop {
+            let answer = api.get(&path).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+            let page = answer.json();
+            for row in page["data"].as_array().unwrap() {
+                let number = |name: &str| row[name].as_u64().unwrap();
+                let counts = ["visits", "pageviews", "companies", "visitors"].map(number);
+                counted.insert(row["feed"].as_str().unwrap().to_owned(), counts);
+            }
+            let Some(cursor) = page["next_cursor"].as_str() else { break };
+            path = format!("/v1/sites/shop/breakdowns/feed?start_date={start}&end_date={end}&cursor={cursor}");
+        }
+        assert_eq!(counted.len(), filters.len() + 4, "and the built-in ones");
+        for (number, filter) in filters.iter().enumerate() {
+            let feed = Uuid::from_u128(number as u128 + 1).to_string();
+            assert_eq!(counted[&feed], world.counts(filter, window), "{filter:?} from {start}");
+        }
+        assert_eq!(counted["all_leads"], world.counts(&Filter::All(Vec::new()), window));
+    }
     assert_eq!(state_of(&store).await, before);
 }
 

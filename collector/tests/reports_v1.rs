@@ -67,6 +67,14 @@ impl Ours {
         Self { api, store, admin: token.as_str().to_owned(), _folder: folder }
     }
 
+    /// What another process on the same store knows.
+    async fn another_control(&self) -> Control {
+        let mirror = self._folder.path().join("another");
+        let control = Control::open(self.store.clone(), MasterKey::from_bytes([7; 32]), mirror);
+        control.refresh(UnixMillis::now()).await.unwrap();
+        control
+    }
+
     async fn get(&self, path: &str, key: &str) -> Answer {
         self.api.request(Method::GET, path, &[("x-api-key", key)]).await
     }
@@ -90,6 +98,14 @@ impl Ours {
         let text = |field: &str| answer.json()[field].as_str().unwrap().to_owned();
         (text("id"), text("token"))
     }
+}
+
+/// The API of another process.
+fn another_api(store: &Store, control: &Control) -> Api {
+    Api::with(store.clone(), |state| {
+        state.snapshot = control.snapshot();
+        state.control = control.clone();
+    })
 }
 
 #[track_caller]
@@ -141,6 +157,78 @@ async fn a_key_ends_and_its_own_limit_counts() {
     assert_eq!(statuses[1].status, StatusCode::OK);
     assert_problem(&statuses[2], 429, "rate-limit", "");
     assert_eq!(statuses[2].header("retry-after"), "10");
+}
+
+#[tokio::test]
+async fn a_month_that_is_used_up_is_402_in_both_halves_and_on_every_process() {
+    let ours = Ours::new().await;
+    let (id, token) = ours.key(&ours.admin, json!({"name": "small plan", "requests_per_month": 2})).await;
+    for _ in 0..2 {
+        assert_eq!(ours.get("/accounts", &token).await.status, StatusCode::OK);
+    }
+    assert_problem(&ours.get("/v1/sites", &token).await, 402, "quota", "");
+    let legacy = ours.get("/accounts/shop/leads?start_date=2026-01-01&end_date=2026-01-31", &token).await;
+    assert_eq!((legacy.status, legacy.header("content-type")), (StatusCode::PAYMENT_REQUIRED, "application/json"));
+    let error = &legacy.json()["errors"][0];
+    assert_eq!((&error["status"], &error["title"]), (&json!("402"), &json!("Payment required")));
+
+    // Listing keys writes what was counted; another process reads it with its own next write.
+    assert_eq!(ours.get("/v1/keys", &ours.admin).await.status, StatusCode::OK);
+    assert_problem(&ours.get("/v1/sites", &token).await, 402, "quota", "");
+    let other = another_api(&ours.store, &ours.another_control().await);
+    let headers = [("x-api-key", token.as_str())];
+    other.request(Method::GET, "/v1/keys", &[("x-api-key", &ours.admin)]).await;
+    assert_problem(&other.request(Method::GET, "/v1/sites", &headers).await, 402, "quota", "");
+
+    let path = format!("/v1/keys/{id}");
+    let more = ours.patch(&path, &ours.admin, json!({"requests_per_month": 3})).await.json();
+    assert_eq!(more["requests_per_month"], 3);
+    assert_eq!(ours.get("/v1/sites", &token).await.status, StatusCode::OK, "refused requests used nothing up");
+    assert_problem(&ours.get("/v1/sites", &token).await, 402, "quota", "");
+    ours.patch(&path, &ours.admin, json!({"requests_per_month": null})).await;
+    assert_eq!(ours.get("/v1/sites", &token).await.status, StatusCode::OK);
+
+    // A user's plan without the API.
+    let made = ours.post("/v1/users", &ours.admin, json!({"name": "Free plan", "requests_per_month": 0})).await;
+    let user = made.json()["id"].as_str().unwrap().to_owned();
+    let (_, of_user) = ours.key(&ours.admin, json!({"name": "free", "user": user})).await;
+    assert_problem(&ours.get("/v1/sites", &of_user).await, 402, "quota", "");
+    let path = format!("/v1/users/{user}");
+    assert_eq!(ours.patch(&path, &ours.admin, json!({"requests_per_month": 1})).await.status, StatusCode::OK);
+    assert_eq!(ours.get("/v1/sites", &of_user).await.status, StatusCode::OK);
+    assert_problem(&ours.get("/v1/sites", &of_user).await, 402, "quota", "");
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_by_other_processes_with_their_next_refresh() {
+    let ours = Ours::new().await;
+    let (id, token) = ours.key(&ours.admin, json!({"name": "shared"})).await;
+    let control = ours.another_control().await;
+    let other = another_api(&ours.store, &control);
+    let headers = [("x-api-key", token.as_str())];
+    assert_eq!(other.request(Method::GET, "/v1/sites", &headers).await.status, StatusCode::OK);
+    assert_eq!(ours.delete(&format!("/v1/keys/{id}"), &ours.admin).await.status, StatusCode::NO_CONTENT);
+    assert_problem(&ours.get("/v1/sites", &token).await, 401, "unknown-key", "");
+    // What `serve` does every five seconds.
+    control.refresh(UnixMillis::now()).await.unwrap();
+    assert_problem(&other.request(Method::GET, "/v1/sites", &headers).await, 401, "unknown-key", "");
+}
+
+#[tokio::test]
+async fn a_table_without_rows_has_its_heading() {
+    let ours = Ours::new().await;
+    let dates = "start_date=2020-01-01&end_date=2020-01-02";
+    for (path, heading) in [
+        ("/v1/sites/shop/breakdowns/source", "value,visits,pageviews,companies,visitors"),
+        ("/v1/sites/shop/drops", "day,reason,events"),
+        ("/v1/sites/shop/lists", "id,name,created_at"),
+        ("/v1/users", "id,name,role,sites,max_keys,requests_per_minute,requests_per_month,is_disabled,created_at"),
+        ("/v1/usage", "period,key,key_name,requests,refused"),
+        ("/v1/audit", "at,id,key,key_name,action,endpoint,site,object"),
+    ] {
+        let answer = ours.get(&format!("{path}?{dates}&format=csv"), &ours.admin).await;
+        assert_eq!(answer.text(), format!("{heading}\r\n"), "{path}");
+    }
 }
 
 #[tokio::test]
@@ -575,6 +663,31 @@ async fn addresses_domains_and_mailboxes_lead_to_companies() {
         let expected = (&json!(domain), &json!(is_free_mail), &company);
         assert_eq!((&found["domain"], &found["is_free_mail"], &found["company"]["name"]), expected, "{query}");
     }
+    let inputs = ["www.acme.example", "erika@acme.example", "erika@gmail.com", "NOBODY.example"];
+    let many = api.send_json(Method::POST, "/v1/enrich", TOKEN, &json!({"inputs": inputs})).await.json();
+    let rows: Vec<_> = many["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| json!([row["input"], row["domain"], row["is_free_mail"], row["company"]["name"]]))
+        .collect();
+    let expected = json!([
+        ["www.acme.example", "acme.example", false, "Acme GmbH"],
+        ["erika@acme.example", "acme.example", false, "Acme GmbH"],
+        ["erika@gmail.com", "gmail.com", true, null],
+        ["NOBODY.example", "nobody.example", false, null],
+    ]);
+    assert_eq!(json!(rows), expected);
+    assert_eq!(many["data"][0]["profile"]["employees_min"], 120);
+    for (body, field) in [
+        (json!({"inputs": []}), "inputs"),
+        (json!({"inputs": vec!["acme.example"; 1001]}), "inputs"),
+        (json!({"inputs": ["acme.example", "@acme.example"]}), "inputs[1]"),
+        (json!({"inputs": ["192.0.2.1"]}), "inputs[0]"),
+    ] {
+        let refused = api.send_json(Method::POST, "/v1/enrich", TOKEN, &body).await;
+        assert_problem(&refused, 400, "invalid-body", field);
+    }
     for (query, field) in [
         ("", "domain"),
         ("domain=a.example&email=a@a.example", "domain"),
@@ -663,14 +776,38 @@ fn the_checked_in_openapi_document_is_current() {
     assert_eq!(document["openapi"], "3.1.0");
 }
 
+#[test]
+fn every_reference_of_the_openapi_document_leads_somewhere() {
+    fn references(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                members.values().for_each(|member| references(member, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+    let document = serde_json::to_value(reports::openapi::document()).unwrap();
+    let mut found = BTreeSet::new();
+    references(&document, &mut found);
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let named: BTreeSet<String> = schemas.keys().map(|name| format!("#/components/schemas/{name}")).collect();
+    assert_eq!(found.difference(&named).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
 #[tokio::test]
 async fn nothing_that_the_openapi_document_names_answers_without_a_key() {
     let document = serde_json::to_value(reports::openapi::document()).unwrap();
     let api = Api::new(store_away());
     let mut asked = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
-        for method in methods.as_object().unwrap().keys() {
+        for (method, operation) in methods.as_object().unwrap() {
             let Ok(method) = method.to_uppercase().parse::<Method>() else { continue };
+            if operation["security"] == json!([{}]) {
+                assert_eq!(path, "/download/{unique_filename}", "nothing else is open");
+                continue;
+            }
             let path = path.replace(['{', '}'], "");
             for headers in [&[][..], &[("authorization", "Bearer wrong")], &[("x-api-key", "wrong")]] {
                 let answer = api.request(method.clone(), &path, headers).await;

@@ -222,6 +222,9 @@ pub(super) enum Key {
         /// Requests it may make in a minute, in place of limits.api_requests_per_minute; 0 means any number
         #[arg(long, value_name = "NUMBER")]
         requests_per_minute: Option<u32>,
+        /// Requests that it is answered in a month (UTC); without this any number, with 0 none
+        #[arg(long, value_name = "NUMBER")]
+        requests_per_month: Option<u32>,
     },
     /// List the keys, without their tokens
     List(List),

@@ -250,10 +250,10 @@ async fn site(config: &Config, typed: arguments::Site) -> Result<(), CliError> {
 
 async fn key(config: &Config, typed: arguments::Key) -> Result<(), CliError> {
     match typed {
-        arguments::Key::Create { name, sites, role, expires, requests_per_minute } => {
+        arguments::Key::Create { name, sites, role, expires, requests_per_minute, requests_per_month } => {
             let sites = (!sites.is_empty()).then_some(sites);
             let expires_at = expires.map(|expires| expires.end(UnixMillis::now()));
-            let key = NewKey { name, sites, role, expires_at, requests_per_minute, user: None };
+            let key = NewKey { name, sites, role, expires_at, requests_per_minute, requests_per_month, user: None };
             match with_engine(config, Command::CreateKey(key)).await? {
                 Answer::Token(token) => print(&format!("{token}\n")),
                 _ => Err(CliError::Answer),

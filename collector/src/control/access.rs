@@ -34,6 +34,9 @@ pub struct NewKey {
     pub expires_at: Option<UnixMillis>,
     /// Requests in a clock minute, in place of the configured number; 0 means any number.
     pub requests_per_minute: Option<u32>,
+    /// Answered requests in a UTC month; `None` means any number, 0 that its plan has no API.
+    #[serde(default)]
+    pub requests_per_month: Option<u32>,
     /// Whose it is.
     pub user: Option<Uuid>,
 }
@@ -43,7 +46,15 @@ impl NewKey {
     #[must_use]
     pub fn named(name: &str) -> Self {
         let name = name.to_owned();
-        Self { name, sites: None, role: Role::Read, expires_at: None, requests_per_minute: None, user: None }
+        Self {
+            name,
+            sites: None,
+            role: Role::Read,
+            expires_at: None,
+            requests_per_minute: None,
+            requests_per_month: None,
+            user: None,
+        }
     }
 }
 
@@ -57,6 +68,8 @@ pub struct KeyChange {
     pub expires_at: Option<Option<UnixMillis>>,
     /// Requests in a clock minute; the inner `None` means the configured number.
     pub requests_per_minute: Option<Option<u32>>,
+    /// Answered requests in a UTC month; the inner `None` means any number.
+    pub requests_per_month: Option<Option<u32>>,
 }
 
 /// A user to be made.
@@ -72,6 +85,8 @@ pub struct NewUser {
     pub max_keys: u32,
     /// Requests in a clock minute of all its keys together; 0 means any number.
     pub requests_per_minute: Option<u32>,
+    /// Answered requests in a UTC month of all its keys together; 0 means that its plan has no API.
+    pub requests_per_month: Option<u32>,
 }
 
 /// What of a user changes; the rest stays. Its keys follow at once.
@@ -87,6 +102,8 @@ pub struct UserChange {
     pub max_keys: Option<u32>,
     /// Requests in a clock minute of all its keys together; the inner `None` means each key's own.
     pub requests_per_minute: Option<Option<u32>>,
+    /// Answered requests in a UTC month of all its keys together; the inner `None` means any number.
+    pub requests_per_month: Option<Option<u32>>,
     /// Whether its keys are refused.
     pub is_disabled: Option<bool>,
 }
@@ -122,11 +139,19 @@ impl Control {
         }
         let token = Token::random()?;
         let token_sha256 = token_sha256(token.as_str());
-        let NewKey { sites, role, expires_at, requests_per_minute, user, .. } = key;
-        let id = Uuid::new_v4();
-        let key =
-            ApiKey { id, name, sites, role, token_sha256, created_at: now, expires_at, requests_per_minute, user };
-        let key = Arc::new(key);
+        let NewKey { sites, role, expires_at, requests_per_minute, requests_per_month, user, .. } = key;
+        let key = Arc::new(ApiKey {
+            id: Uuid::new_v4(),
+            name,
+            sites,
+            role,
+            token_sha256,
+            created_at: now,
+            expires_at,
+            requests_per_minute,
+            requests_per_month,
+            user,
+        });
         self.write_key(&key, false, now).await?;
         snapshot.keys.insert(token_sha256, Arc::clone(&key));
         self.publish(&mut mirrored, snapshot).await;
@@ -154,6 +179,7 @@ impl Control {
         if let Some(limit) = change.requests_per_minute {
             key.requests_per_minute = limit;
         }
+        key.requests_per_month = change.requests_per_month.unwrap_or(key.requests_per_month);
         let key = Arc::new(key);
         self.write_key(&key, false, now).await?;
         snapshot.keys.insert(key.token_sha256, Arc::clone(&key));
@@ -186,7 +212,7 @@ impl Control {
         let (mut mirrored, mut snapshot) = self.begin().await?;
         user_name_is_free(&snapshot, &name, None)?;
         sites_are_there(&snapshot, user.sites.as_deref())?;
-        let NewUser { sites, role, max_keys, requests_per_minute, .. } = user;
+        let NewUser { sites, role, max_keys, requests_per_minute, requests_per_month, .. } = user;
         let id = Uuid::new_v4();
         let user = Arc::new(User {
             id,
@@ -195,6 +221,7 @@ impl Control {
             role,
             max_keys,
             requests_per_minute,
+            requests_per_month,
             is_disabled: false,
             created_at: now,
         });
@@ -222,6 +249,7 @@ impl Control {
         user.role = change.role.unwrap_or(user.role);
         user.max_keys = change.max_keys.unwrap_or(user.max_keys);
         user.requests_per_minute = change.requests_per_minute.unwrap_or(user.requests_per_minute);
+        user.requests_per_month = change.requests_per_month.unwrap_or(user.requests_per_month);
         user.is_disabled = change.is_disabled.unwrap_or(user.is_disabled);
         let user = Arc::new(user);
         self.write_user(&user, false, now).await?;

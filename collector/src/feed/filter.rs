@@ -20,7 +20,7 @@ pub(super) const MAX_DEPTH: usize = 6;
 /// Most conditions and groups.
 pub(super) const MAX_NODES: usize = 50;
 /// Most texts in one condition.
-pub(super) const MAX_TEXTS: usize = 100;
+pub(crate) const MAX_TEXTS: usize = 100;
 /// Longest text, in bytes.
 pub(super) const MAX_TEXT_BYTES: usize = 1_000;
 /// All texts together, in bytes: ClickHouse's client sends no parameter over 100 KB.

@@ -4,6 +4,7 @@
 
 mod filter;
 
+pub(crate) use filter::MAX_TEXTS;
 pub use filter::{DateRange, Filter, FilterRule, NumberRange, TextMatch, VisitorKind};
 
 use crate::{site::SiteId, time::UnixMillis};
@@ -68,7 +69,7 @@ pub enum GoalRule {
 }
 
 /// A note on a company.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// Its id.
     pub id: Uuid,
@@ -76,8 +77,7 @@ pub struct Note {
     pub text: String,
     /// The name of the key that wrote it.
     pub author: String,
-    /// When it was written, milliseconds since 1970.
-    #[schema(value_type = i64)]
+    /// When it was written.
     pub created_at: UnixMillis,
 }
 

@@ -5,6 +5,7 @@ use super::{
     audit::{Action, Audit, AuditPlace, AuditRow},
     error::ReportError,
     rate_limit::Allowance,
+    usage::Usage,
 };
 use crate::{
     site::{Site, SiteId},
@@ -125,12 +126,16 @@ pub(super) async fn authenticate(State(shared): State<Arc<Shared>>, mut request:
     };
     let (of, limit) = limit_of(&key, &snapshot, shared.state.settings.requests_per_minute);
     let allowance = shared.rate_limit.count(of, limit, now);
-    shared.state.usage.count(key.id, now, allowance.is_some_and(|allowance| allowance.is_exceeded));
-    let mut response = match allowance {
+    let refusal = match allowance {
         Some(Allowance { is_exceeded: true, limit, reset, .. }) => {
-            ReportError::RateLimited { limit, retry_after: reset }.into_response()
+            Some(ReportError::RateLimited { limit, retry_after: reset })
         }
-        _ => {
+        _ => used_up(&key, &snapshot, &shared.state.usage, now).map(ReportError::Quota),
+    };
+    shared.state.usage.count(key.id, now, refusal.is_some());
+    let mut response = match refusal {
+        Some(refusal) => refusal.into_response(),
+        None => {
             let endpoint = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).into();
             request.extensions_mut().insert(Caller { key, snapshot, endpoint, audit: shared.state.audit.clone(), now });
             next.run(request).await
@@ -167,6 +172,17 @@ fn find_key(headers: &HeaderMap, snapshot: &Snapshot, now: UnixMillis) -> Result
 fn limit_of(key: &ApiKey, snapshot: &Snapshot, configured: u32) -> (Uuid, u32) {
     let of_user = key.user.and_then(|user| snapshot.users.get(&user)?.requests_per_minute.map(|limit| (user, limit)));
     of_user.unwrap_or((key.id, key.requests_per_minute.unwrap_or(configured)))
+}
+
+/// The requests a month of the key or of its user, where they are used up.
+fn used_up(key: &ApiKey, snapshot: &Snapshot, usage: &Usage, now: UnixMillis) -> Option<u32> {
+    let exceeded = |limit: u32, used: u64| (used >= u64::from(limit)).then_some(limit);
+    let own = key.requests_per_month.and_then(|limit| exceeded(limit, usage.answered_this_month(key.id, now)));
+    own.or_else(|| {
+        let user = key.user.and_then(|user| snapshot.users.get(&user))?;
+        let keys = snapshot.keys.values().filter(|key| key.user == Some(user.id));
+        exceeded(user.requests_per_month?, keys.map(|key| usage.answered_this_month(key.id, now)).sum())
+    })
 }
 
 /// The token in `Authorization: Token token=X`, `Token token="X"`, `Bearer X` or `X-Api-Key: X`.

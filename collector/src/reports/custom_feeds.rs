@@ -6,7 +6,7 @@ use super::{
     authentication::Caller,
     documents::{Document, Resource},
     error::ReportError,
-    leads::{self, LeadResource},
+    leads::{self, LeadAttributes, LeadResource},
     parameters::FromPath,
     v1::parameters::{Dates, LegacyRefusals, PageParameters},
 };
@@ -83,6 +83,13 @@ pub(super) fn find<'a>(snapshot: &'a Snapshot, site: &SiteId, id: &str) -> Resul
     }
     let own = Uuid::parse_str(id).ok().and_then(|id| snapshot.feeds.get(&id)).filter(|feed| feed.site == *site);
     own.map(|feed| NamedFeed::from(&**feed)).ok_or(ReportError::NotFound("custom feed"))
+}
+
+/// The built-in feeds, then the site's own by name.
+pub(super) fn of_site<'a>(snapshot: &'a Snapshot, site: &SiteId) -> impl Iterator<Item = NamedFeed<'a>> {
+    let mut own: Vec<&Arc<Feed>> = snapshot.feeds.values().filter(|feed| feed.site == *site).collect();
+    own.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
+    built_in().into_iter().chain(own.into_iter().map(|feed| NamedFeed::from(&**feed)))
 }
 
 impl NamedFeed<'_> {
@@ -178,10 +185,7 @@ pub(super) async fn list(
     FromPath(account): FromPath<String>,
 ) -> Result<Json<Document<Vec<Resource<FeedAttributes>>>>, ReportError> {
     let site = caller.account(&account)?;
-    let mut own: Vec<&Arc<Feed>> = caller.snapshot.feeds.values().filter(|feed| feed.site == site.id).collect();
-    own.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
-    let own = own.into_iter().map(|feed| NamedFeed::from(&**feed));
-    Ok(Json(Document::plain(built_in().into_iter().chain(own).map(|feed| feed.resource()).collect())))
+    Ok(Json(Document::plain(of_site(&caller.snapshot, &site.id).map(|feed| feed.resource()).collect())))
 }
 
 /// One custom feed
@@ -213,7 +217,7 @@ pub(super) async fn one(
         ("feed" = String, Path, description = "The feed's id", example = "all_leads"),
         Dates, PageParameters,
     ),
-    responses((status = 200, description = "Leads", body = Document<Vec<LeadResource>>), LegacyRefusals),
+    responses((status = 200, description = "Leads", body = Document<Vec<Resource<LeadAttributes>>>), LegacyRefusals),
 )]
 pub(super) async fn leads_of(
     State(shared): State<Arc<Shared>>,

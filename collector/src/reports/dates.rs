@@ -38,12 +38,18 @@ impl Window {
         let end_text = parameters.required("end_date")?;
         let start = Bound::read("start_date", start_text, zone)?;
         let end = Bound::read("end_date", end_text, zone)?;
-        if start.first > end.last {
+        // Days are compared as days: one that its zone left out (Apia had no 30 December 2011) is empty, not reversed.
+        let is_reversed = match (start.day, end.day) {
+            (Some(first), Some(last)) => first > last,
+            _ => start.first > end.last,
+        };
+        if is_reversed {
             return Err(reversed());
         }
+        let from = start.first.clamp(0, LAST_MILLIS);
         Ok(Self {
-            from: UnixMillis(start.first.clamp(0, LAST_MILLIS)),
-            until: UnixMillis(end.last.saturating_add(1).clamp(0, LAST_MILLIS)),
+            from: UnixMillis(from),
+            until: UnixMillis(end.last.saturating_add(1).clamp(from, LAST_MILLIS)),
             days: start.day.zip(end.day).map(|(first, last)| (storable(first), storable(last))),
             start_text: start_text.to_owned(),
             end_text: end_text.to_owned(),
@@ -107,7 +113,7 @@ fn parse_day(text: &str) -> Option<Date> {
     is_plain.then(|| text.parse().ok()).flatten()
 }
 
-/// The day's first millisecond. Where the clocks skip midnight, that is the first instant after the gap.
+/// The day's first millisecond. Where the clocks skip midnight, or the whole day, that is the first instant after the gap.
 pub(super) fn midnight(day: Date, zone: &TimeZone) -> Option<i64> {
     Some(day.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond())
 }
@@ -170,6 +176,11 @@ mod tests {
             ("2026-03-29", "2026-03-29", "Asia/Beirut", "2026-03-28T22:00:00Z", "2026-03-29T21:00:00Z"),
             ("2026-07-01", "2026-07-01", "Asia/Kathmandu", "2026-06-30T18:15:00Z", "2026-07-01T18:15:00Z"),
             ("2021-05-24", "2021-05-24", "America/Los_Angeles", "2021-05-24T07:00:00Z", "2021-05-25T07:00:00Z"),
+            // Apia moved across the date line and left 30 December 2011 out: an empty day between two whole ones
+            ("2011-12-29", "2011-12-29", "Pacific/Apia", "2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z"),
+            ("2011-12-30", "2011-12-30", "Pacific/Apia", "2011-12-30T10:00:00Z", "2011-12-30T10:00:00Z"),
+            ("2011-12-31", "2011-12-31", "Pacific/Apia", "2011-12-30T10:00:00Z", "2011-12-31T10:00:00Z"),
+            ("2011-12-29", "2011-12-31", "Pacific/Apia", "2011-12-29T10:00:00Z", "2011-12-31T10:00:00Z"),
         ];
         for (start, end, zone_name, from, until) in cases {
             assert_eq!(span(start, end, zone_name), (from.to_owned(), until.to_owned()), "{start} {end} {zone_name}");

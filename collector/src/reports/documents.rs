@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 pub(super) struct Document<Data> {
     pub(super) data: Data,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) included: Option<Vec<LocationResource>>,
+    pub(super) included: Option<Vec<Resource<LocationAttributes>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) links: Option<Links>,
 }
@@ -73,7 +73,7 @@ impl Place<'_> {
         Relationships { location: Relationship { data: Identifier { id: self.id(), kind: LOCATIONS } } }
     }
 
-    fn resource(&self) -> LocationResource {
+    fn resource(&self) -> Resource<LocationAttributes> {
         let country = rust_iso3166::from_alpha2(self.country_code).map_or("", |country| country.name);
         Resource {
             id: self.id(),
@@ -94,7 +94,7 @@ impl Place<'_> {
 const LOCATIONS: &str = "locations";
 
 /// Each place once, in the order of first mention: clients join on the id, and a second one would double their rows.
-pub(super) fn included<'a>(places: impl Iterator<Item = Place<'a>>) -> Vec<LocationResource> {
+pub(super) fn included<'a>(places: impl Iterator<Item = Place<'a>>) -> Vec<Resource<LocationAttributes>> {
     let mut seen: Vec<Place<'a>> = Vec::new();
     for place in places {
         if !seen.contains(&place) {
@@ -103,8 +103,6 @@ pub(super) fn included<'a>(places: impl Iterator<Item = Place<'a>>) -> Vec<Locat
     }
     seen.iter().map(Place::resource).collect()
 }
-
-pub(super) type LocationResource = Resource<LocationAttributes>;
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct LocationAttributes {

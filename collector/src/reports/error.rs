@@ -49,6 +49,11 @@ pub(super) enum ReportError {
     NotAcceptable,
     #[error("{0}")]
     Conflict(String),
+    #[error(
+        "the plan of this API key has {0} requests a month, and they are used up; the next month begins in UTC. Its admin can \
+        change requests_per_month"
+    )]
+    Quota(u32),
     #[error("Exceeded the API rate limit of {limit} requests per minute. Try again later.")]
     RateLimited { limit: u32, retry_after: u32 },
     #[error(transparent)]
@@ -162,6 +167,7 @@ impl ReportError {
             Self::Body { .. } => (StatusCode::BAD_REQUEST, "invalid-body", "Invalid body"),
             Self::NoKey => (StatusCode::UNAUTHORIZED, "missing-key", "Unauthorized"),
             Self::WrongKey => (StatusCode::UNAUTHORIZED, "unknown-key", "Unauthorized"),
+            Self::Quota(_) => (StatusCode::PAYMENT_REQUIRED, "quota", "Payment required"),
             Self::Role(_) => (StatusCode::FORBIDDEN, "role", "Forbidden"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Forbidden"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),

@@ -11,6 +11,7 @@
 
 use super::{
     Shared,
+    audit::{Action, AuditRow},
     authentication::Caller,
     custom_feeds,
     dates::{LocalTime, Window, zone},
@@ -114,7 +115,7 @@ async fn fields(request: Request) -> Result<Parameters, ReportError> {
     Ok(Parameters::read(Some(&pairs.finish())))
 }
 
-/// What is exported. A JSON:API document with these as attributes, and a form, do as well.
+/// What is exported.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "describes what `fields` reads")]
 struct ExportToMake {
@@ -130,12 +131,31 @@ struct ExportToMake {
     end_date: String,
 }
 
+/// The same as a JSON:API document.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what `fields` reads")]
+struct ExportDocument {
+    data: ExportResource,
+}
+
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what `fields` reads")]
+struct ExportResource {
+    #[schema(example = "export_requests")]
+    r#type: String,
+    attributes: ExportToMake,
+}
+
 /// Ask for an export
 ///
 /// Of a feed's leads within the dates, as one file. Ask at `status_url` until the status is `processed`.
 #[utoipa::path(
     post, path = "/export-requests", tag = "leadfeeder", operation_id = "create_export",
-    request_body = ExportToMake,
+    request_body(content(
+        (ExportToMake = "application/json"),
+        (ExportDocument = "application/vnd.api+json"),
+        (ExportToMake = "application/x-www-form-urlencoded"),
+    )),
     responses(
         (status = 200, description = "The export", body = Document<Resource<ExportAttributes>>),
         (status = 409, description = "The account has 100 exports already", body = ErrorDocument),
@@ -202,16 +222,36 @@ pub(super) async fn one(
     Ok(Json(Document::plain(resource(&export, &site, shared.base_url()))))
 }
 
-/// `GET /download/{unique_filename}`: whoever knows the name may have the file.
+/// The file of an export
+///
+/// A JSON:API document of rows and, in `included`, their leads and places. Whoever knows the name may have the file, for a
+/// day; it asks for no key.
+#[utoipa::path(
+    get, path = "/download/{unique_filename}", tag = "leadfeeder", operation_id = "download",
+    params(("unique_filename" = String, Path, description = "The last part of the export's `download_url`")),
+    security(()),
+    responses(
+        (status = 200, description = "The file", body = ExportFile),
+        (status = 404, description = "There is no such file, or not yet, or no more", body = ErrorDocument),
+        (status = 503, description = "The store does not answer; `Retry-After` says how long", body = ErrorDocument),
+    ),
+)]
 pub(super) async fn download(
     State(shared): State<Arc<Shared>>,
     FromPath(name): FromPath<String>,
 ) -> Result<Response, ReportError> {
     let control = shared.state.control.clone();
-    let export = control.export_of_file(&name, (shared.state.clock)()).await?;
+    let now = (shared.state.clock)();
+    let export = control.export_of_file(&name, now).await?;
     let export = export.filter(|export| export.status == ExportStatus::Processed);
     let export = export.ok_or(ReportError::NotFound("file; an export may still be pending or have expired"))?;
-    tracing::info!(target: "audit", key = %export.key, endpoint = "/download", account = %export.site, "An export was fetched");
+    // Nobody says who fetches it: the record names the key that asked for the file, which alone was told its address.
+    let snapshot = shared.state.snapshot.load();
+    let key = snapshot.keys.values().find(|key| key.id == export.key);
+    let actor = (export.key, key.map_or("", |key| key.name.as_str()));
+    let object = format!("export {}", export.id);
+    let row = AuditRow::new(actor, Action::Read, "/download/{unique_filename}", Some(&export.site), &object, now);
+    shared.state.audit.reserve()?.record(row);
     let parts = stream::try_unfold(0, move |from| {
         let (control, id) = (control.clone(), export.id);
         async move {
@@ -227,14 +267,23 @@ pub(super) async fn download(
     Ok((headers, Body::from_stream(parts)).into_response())
 }
 
-#[derive(Debug, Serialize)]
+/// What is in the file.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what the worker writes in parts")]
+struct ExportFile {
+    data: Vec<Row>,
+    /// Leads and places.
+    included: Vec<serde_json::Value>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
 struct RowAttributes {
     keywords: Vec<String>,
     quality: u8,
     stats: Stats,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Stats {
     bounces: u64,
     last_visit: String,
@@ -242,7 +291,8 @@ struct Stats {
     visits: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExportRow)]
 struct Row {
     id: String,
     r#type: &'static str,
@@ -250,17 +300,17 @@ struct Row {
     relationships: RowRelationships,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct RowRelationships {
     lead: LeadLink,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct LeadLink {
     data: LeadIdentifier,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct LeadIdentifier {
     id: String,
     r#type: &'static str,

@@ -74,7 +74,7 @@ struct EmployeesRange {
     max: Option<u32>,
 }
 
-/// One point each from 1, 2, 4, 8 and 16 page views: [`super::scores::ENGAGEMENT`] for a number in hand.
+/// One point each from 1, 2, 4, 8 and 16 page views: [`super::formulas::ENGAGEMENT`] for a number in hand.
 pub(super) fn engagement(pageviews: u64) -> u8 {
     pageviews.checked_ilog2().map_or(0, |log| log.min(4) as u8 + 1)
 }
@@ -203,7 +203,7 @@ impl Leads {
         ("account" = String, Path, description = "The site's id", example = "shop"),
         Dates, PageParameters,
     ),
-    responses((status = 200, description = "Leads", body = Document<Vec<LeadResource>>), LegacyRefusals),
+    responses((status = 200, description = "Leads", body = Document<Vec<Resource<LeadAttributes>>>), LegacyRefusals),
 )]
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
@@ -244,7 +244,7 @@ pub(super) async fn selected(
         ("account" = String, Path, description = "The site's id", example = "shop"),
         ("lead" = String, Path, description = "The company's id, 16 hexadecimal digits", example = "0123456789abcdef"),
     ),
-    responses((status = 200, description = "The lead", body = Document<LeadResource>), LegacyRefusals),
+    responses((status = 200, description = "The lead", body = Document<Resource<LeadAttributes>>), LegacyRefusals),
 )]
 pub(super) async fn one(
     State(shared): State<Arc<Shared>>,

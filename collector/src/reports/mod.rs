@@ -9,7 +9,8 @@
 //!    `dates` and `paging`, asks `queries`, and shapes `documents`.
 //! 3. Every refusal is one `error::ReportError`, which alone knows statuses and error documents.
 //!
-//! Only `queries` holds SQL, only the files of endpoints know attributes.
+//! Only `queries`, `selection` and `scores` hold SQL, of parts in `formulas`, asked through `reading`; only the files of
+//! endpoints know attributes.
 
 #![allow(unused_qualifications, reason = "utoipa's macros write paths in full")]
 
@@ -24,6 +25,7 @@ mod dates;
 mod documents;
 mod error;
 mod exports;
+mod formulas;
 #[doc(hidden)]
 pub mod fuzzing;
 mod health;
@@ -35,6 +37,7 @@ mod parameters;
 mod pseudonym;
 mod queries;
 mod rate_limit;
+mod reading;
 mod scores;
 mod selection;
 mod tracking_script;
@@ -117,8 +120,13 @@ impl Shared {
     }
 }
 
+/// The endpoints without a key that are described: what is in an address that nobody can guess.
+fn open_router() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new().routes(routes!(exports::download))
+}
+
 /// Every endpoint that asks for a key, with its description.
-fn router_and_document() -> OpenApiRouter<Arc<Shared>> {
+fn keyed_router() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::with_openapi(openapi::Base::openapi())
         .routes(routes!(accounts::list))
         .routes(routes!(accounts::one))
@@ -145,8 +153,9 @@ pub fn router(state: State) -> Router {
     });
     let with_key = || middleware::from_fn_with_state(Arc::clone(&shared), authentication::authenticate);
 
-    let (reports, _) = router_and_document().split_for_parts();
+    let (reports, _) = keyed_router().split_for_parts();
     let reports = reports.route_layer(with_key());
+    let (open, _) = open_router().split_for_parts();
 
     let mut metrics = Router::new().route("/metrics", get(metrics::show));
     if shared.state.settings.metrics_needs_key {
@@ -157,7 +166,7 @@ pub fn router(state: State) -> Router {
         .route("/healthz", get(health::healthy))
         .route("/readyz", get(health::ready))
         .route("/openapi.json", get(openapi::show))
-        .route("/download/{unique_filename}", get(exports::download))
+        .merge(open)
         .merge(reports)
         .merge(metrics)
         .fallback(|| async { ReportError::NotFound("path") })

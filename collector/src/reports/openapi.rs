@@ -3,13 +3,15 @@
 //! Routes and descriptions come from the same lines of code (`utoipa-axum`), so none can be missing here. The document is
 //! served at `/openapi.json` with the server's own address and checked in as docs/openapi.json.
 
-use super::{Shared, router_and_document};
+use super::{Shared, keyed_router, open_router};
+use crate::feed::MAX_TEXTS;
 use axum::{Json, extract::State};
 use std::sync::Arc;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        Server,
+        Content, RefOr, Server,
+        schema::{AdditionalProperties, Schema},
         security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
 };
@@ -29,16 +31,14 @@ use utoipa::{
         (name = "feeds", description = "Saved filters, and what people note about companies"),
         (name = "administration", description = "Sites, keys, users, usage and the audit log"),
     ),
-    // What the derives don't find by themselves, because it stands inside a generic type or in a shared list of refusals.
+    // What the derives don't find by themselves: it stands in a shared list of refusals, or within the one type that
+    // contains itself.
     components(schemas(
-        super::accounts::AccountAttributes,
-        super::custom_feeds::FeedAttributes,
-        super::documents::LocationAttributes,
         super::error::ErrorDocument,
-        super::exports::ExportAttributes,
-        super::leads::LeadAttributes,
-        super::tracking_script::ScriptAttributes,
-        super::visits::VisitAttributes,
+        crate::feed::DateRange,
+        crate::feed::NumberRange,
+        crate::feed::TextMatch,
+        crate::feed::VisitorKind,
     )),
     modifiers(&Keys),
 )]
@@ -62,10 +62,70 @@ impl Modify for Keys {
     }
 }
 
+/// Alternatives that are told apart by the name of their one member, as serde writes enums: none has a second member. The
+/// derive leaves that out, and a document that left it open would describe bodies that are refused.
+fn close_alternatives(document: &mut utoipa::openapi::OpenApi) {
+    let schemas = document.components.iter_mut().flat_map(|components| components.schemas.values_mut());
+    for schema in schemas {
+        let RefOr::T(Schema::OneOf(alternatives)) = schema else { continue };
+        for alternative in &mut alternatives.items {
+            if let RefOr::T(Schema::Object(object)) = alternative
+                && object.properties.len() == 1
+            {
+                object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+            }
+        }
+    }
+}
+
+/// Lists are answered in each format that their parameter `format` names.
+fn name_formats(document: &mut utoipa::openapi::OpenApi) {
+    for path in document.paths.paths.values_mut() {
+        for operation in [&mut path.get, &mut path.post].into_iter().flatten() {
+            let parameters = operation.parameters.iter().flatten();
+            let format = parameters.filter_map(|parameter| match parameter {
+                RefOr::T(parameter) if parameter.name == "format" => parameter.schema.as_ref(),
+                _ => None,
+            });
+            let names: Vec<_> = format.filter_map(values_of).flatten().cloned().collect();
+            let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") else { continue };
+            for (name, media_type) in [("csv", "text/csv"), ("ndjson", "application/x-ndjson")] {
+                if names.iter().any(|value| value == name) {
+                    response.content.insert(media_type.to_owned(), RefOr::T(Content::default()));
+                }
+            }
+        }
+    }
+}
+
+fn values_of(schema: &RefOr<Schema>) -> Option<&Vec<serde_json::Value>> {
+    match schema {
+        RefOr::T(Schema::Object(object)) => object.enum_values.as_ref(),
+        _ => None,
+    }
+}
+
+/// The bounds of a text condition, which stand on a variant, where the derive takes none.
+fn bound_texts(document: &mut utoipa::openapi::OpenApi) {
+    let schema = document.components.as_mut().and_then(|components| components.schemas.get_mut("TextMatch"));
+    let Some(RefOr::T(Schema::OneOf(alternatives))) = schema else { return };
+    for alternative in &mut alternatives.items {
+        let RefOr::T(Schema::Object(object)) = alternative else { continue };
+        for texts in object.properties.values_mut() {
+            if let RefOr::T(Schema::Array(texts)) = texts {
+                (texts.min_items, texts.max_items) = (Some(1), Some(MAX_TEXTS));
+            }
+        }
+    }
+}
+
 /// The document as it is checked in: for the default address.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    let (_, mut document) = router_and_document().split_for_parts();
+    let (_, mut document) = keyed_router().merge(open_router()).split_for_parts();
+    close_alternatives(&mut document);
+    bound_texts(&mut document);
+    name_formats(&mut document);
     document.servers = Some(vec![Server::new("http://127.0.0.1:8081")]);
     document
 }

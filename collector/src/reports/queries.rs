@@ -9,16 +9,18 @@
 //! visits therefore come last, and pages already read stay as they were. Newest first, or by company id, each arriving
 //! visit would push entries onto pages that a client has read or has yet to read.
 
-use super::{dates::Window, error::ReportError, scores::COMPLETENESS, selection::HIDDEN};
+use super::{
+    dates::Window,
+    error::ReportError,
+    formulas::{HIDDEN, completeness},
+    reading::{all, count, read, with_instants},
+};
 use crate::{site::SiteId, store::Store};
-use clickhouse::{Row, RowOwned, RowRead, query::Query};
+use clickhouse::{Row, query::Query};
 use firmsight_resolver::CompanyId;
 use jiff::civil::Date;
 use serde::Deserialize;
 use std::collections::HashMap;
-
-/// Seconds that the store may work on one query.
-const MAX_SECONDS: u64 = 30;
 
 /// How much a company visited in a window of time.
 #[derive(Clone, Copy, Debug, Row, Deserialize)]
@@ -106,47 +108,11 @@ pub(super) struct DropRow {
     pub(super) dropped: u64,
 }
 
-#[derive(Row, Deserialize)]
-struct Count {
-    total: u64,
-}
-
 const VISIT_COLUMNS: &str = "\
     SELECT visit_id, toUnixTimestamp64Milli(started_at) AS started_millis, visitor, has_client, company_id, \
         country_code, region, city, source, medium, campaign, term, referrer, device, email, first_name, last_name, \
         arrayMap(at -> toUnixTimestamp64Milli(at), route_at) AS route_millis, \
         route_scheme, route_host, route_path, route_query, route_title";
-
-/// A query that only reads, and not for ever.
-pub(super) fn read(store: &Store, sql: &str, site: &SiteId) -> Query {
-    store
-        .client()
-        .query(sql)
-        .with_setting("readonly", "2")
-        .with_setting("max_execution_time", MAX_SECONDS.to_string())
-        // A version of a row never moves to another year: the sort key holds the time that the partition is made of.
-        .with_setting("do_not_merge_across_partitions_select_final", "1")
-        .param("site", site.as_str())
-}
-
-pub(super) async fn all<T: RowOwned + RowRead>(store: &Store, query: Query) -> Result<Vec<T>, ReportError> {
-    Ok(store.in_time(query.fetch_all()).await?)
-}
-
-pub(super) async fn count(store: &Store, query: Query) -> Result<u64, ReportError> {
-    Ok(all::<Count>(store, query).await?.first().map_or(0, |count| count.total))
-}
-
-pub(super) fn with_window(query: Query, window: &Window) -> Query {
-    match window.days {
-        Some((first, last)) => query.param("first_day", first.to_string()).param("last_day", last.to_string()),
-        None => with_instants(query, window),
-    }
-}
-
-pub(super) fn with_instants(query: Query, window: &Window) -> Query {
-    query.param("from", window.from.0).param("until", window.until.0)
-}
 
 /// Some companies over all time, in no order; names and places are those of the latest day.
 pub(super) async fn companies(store: &Store, site: &SiteId, ids: &[u64]) -> Result<Vec<Company>, ReportError> {
@@ -157,10 +123,11 @@ pub(super) async fn companies(store: &Store, site: &SiteId, ids: &[u64]) -> Resu
     let sql = format!(
         "SELECT company_id, name, domain, industry, country_code, region, city, visits, pageviews, \
             toUnixTimestamp64Milli(first_visit_at) AS first_visit, toUnixTimestamp64Milli(last_visit_at) AS last_visit, \
-            toUInt8({COMPLETENESS}) AS completeness, employees_min, employees_max, revenue_amount, \
+            toUInt8({completeness}) AS completeness, employees_min, employees_max, revenue_amount, \
             revenue_currency, phone, website_url, linkedin_url, twitter_url, facebook_url, logo_url, legal_entity_identifier \
         FROM companies AS company FINAL \
-        PREWHERE site = {{site:String}} AND company_id IN {{companies:Array(UInt64)}}"
+        PREWHERE site = {{site:String}} AND company_id IN {{companies:Array(UInt64)}}",
+        completeness = completeness("company"),
     );
     all(store, read(store, &sql, site).param("companies", ids)).await
 }

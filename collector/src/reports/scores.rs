@@ -3,7 +3,8 @@
 use super::{
     dates::Window,
     error::ReportError,
-    queries::{all, read, with_instants},
+    formulas::{ENGAGEMENT, FACTS},
+    reading::{all, read, with_instants},
     selection::goal_condition,
 };
 use crate::{site::Site, snapshot::Snapshot, store::Store};
@@ -11,14 +12,6 @@ use clickhouse::Row;
 use firmsight_resolver::CompanyId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-/// Engagement, 0 to 5: one point each from 1, 2, 4, 8 and 16 page views within the dates.
-pub(super) const ENGAGEMENT: &str =
-    "((pageviews >= 1) + (pageviews >= 2) + (pageviews >= 4) + (pageviews >= 8) + (pageviews >= 16))";
-
-/// Completeness, 0 to 5: one point each for a known name, domain, industry, country and city.
-pub(super) const COMPLETENESS: &str = "((company.name != '') + (company.domain != '') + (company.industry != '') \
-    + (company.country_code != '') + (company.city != ''))";
 
 const DAY: i64 = 86_400_000;
 
@@ -61,7 +54,8 @@ impl Points {
 struct Numbers {
     pageview_count: u64,
     engagement: u8,
-    completeness: u8,
+    /// One point for each fact of the company; no row where it has none.
+    facts: Vec<Vec<u8>>,
     goal_visits: u64,
     goal_points: u8,
     days: u64,
@@ -86,8 +80,8 @@ pub(super) async fn of(
     let (reached, bind) = goal_condition(goals.map(|goal| &goal.reached_by));
     let sql = format!(
         "SELECT pageview_count, toUInt8({engagement}) AS engagement, \
-            toUInt8(ifNull((SELECT {COMPLETENESS} FROM companies AS company FINAL \
-                WHERE site = {{site:String}} AND company_id = {{company:UInt64}}), 0)) AS completeness, \
+            (SELECT groupArray([{facts}]) FROM companies AS company FINAL \
+                WHERE site = {{site:String}} AND company_id = {{company:UInt64}}) AS facts, \
             goal_visits, toUInt8((goal_visits >= 1) + (goal_visits >= 3)) AS goal_points, \
             days, toUInt8((days >= 2) + (days >= 5)) AS day_points, \
             visitors, toUInt8((visitors >= 2) + (visitors >= 4)) AS visitor_points, \
@@ -103,17 +97,18 @@ pub(super) async fn of(
                 AND started_at >= fromUnixTimestamp64Milli({{from:Int64}}) \
                 AND started_at < fromUnixTimestamp64Milli({{until:Int64}}))",
         engagement = ENGAGEMENT.replace("pageviews", "pageview_count"),
+        facts = FACTS.map(|(_, known)| format!("toUInt8({known})")).join(", "),
     );
     let query = with_instants(read(store, &sql, &site.id), window).param("company", company.0);
     let query = bind.bind(query.param("zone", &site.timezone));
     let found: Vec<Numbers> = all(store, query).await?;
     let numbers = found.into_iter().next().ok_or(ReportError::NotFound("company"))?;
-    let part = |name, value: f64, points, of| Part { name, value, points, of };
+    let part = |name: &'static str, value: f64, points, of| Part { name, value, points, of };
+    let known = numbers.facts.into_iter().flatten();
+    let facts = FACTS.iter().zip(known).map(|((name, _), points)| part(name, f64::from(points), points, 1));
+    let engagement = part("engagement", numbers.pageview_count as f64, numbers.engagement, 5);
     Ok(Score {
-        quality: Points::of(vec![
-            part("engagement", numbers.pageview_count as f64, numbers.engagement, 5),
-            part("completeness", f64::from(numbers.completeness), numbers.completeness, 5),
-        ]),
+        quality: Points::of(std::iter::once(engagement).chain(facts).collect()),
         intent: Points::of(vec![
             part("goals", numbers.goal_visits as f64, numbers.goal_points, 2),
             part("active_days", numbers.days as f64, numbers.day_points, 2),

@@ -10,8 +10,9 @@
 use super::{
     dates::{Window, midnight},
     error::ReportError,
-    queries::{Visited, all, count, read, with_window},
-    scores::{COMPLETENESS, ENGAGEMENT},
+    formulas::{ENGAGEMENT, HIDDEN, completeness},
+    queries::Visited,
+    reading::{all, count, read, with_instants, with_window},
 };
 use crate::{
     feed::{DateRange, Filter, GoalRule, NumberRange, TextMatch, VisitorKind},
@@ -32,13 +33,10 @@ const VISITS: &str = "FROM visits FINAL WHERE site = {site:String} AND company_i
     AND started_at >= fromUnixTimestamp64Milli({from:Int64}) AND started_at < fromUnixTimestamp64Milli({until:Int64})";
 
 const COMPANIES: &str = "(SELECT company_id, name, domain, industry, country_code, city, first_visit_at, employees_min, \
-    employees_max FROM companies FINAL WHERE site = {site:String})";
+    employees_max, revenue_amount FROM companies FINAL WHERE site = {site:String})";
 
 const MARKS: &str = "(SELECT company_id, tags, lists, assignee, is_followed FROM company_marks FINAL \
     WHERE site = {site:String})";
-
-/// Companies that somebody hid.
-pub(super) const HIDDEN: &str = "(SELECT company_id FROM company_marks FINAL WHERE site = {site:String} AND is_hidden)";
 
 /// A set of texts that a company day has, and how the visits of that day have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -230,11 +228,7 @@ impl Compiled {
             Filter::Duration(range) => self.range("w.seconds", *range),
             Filter::Quality(range) => {
                 self.needs_company = true;
-                let quality = format!(
-                    "({} + {})",
-                    ENGAGEMENT.replace("pageviews", "w.pageviews"),
-                    COMPLETENESS.replace("company.", "c.")
-                );
+                let quality = format!("({} + {})", ENGAGEMENT.replace("pageviews", "w.pageviews"), completeness("c"));
                 self.range(&quality, *range)
             }
             Filter::Employees(range) => self.employees(*range),
@@ -327,6 +321,15 @@ pub(super) struct WindowStats {
     pub(super) keywords: Vec<String>,
 }
 
+/// Counts over visits.
+#[derive(Clone, Copy, Debug, Row, Deserialize)]
+pub(super) struct Counts {
+    pub(super) visits: u64,
+    pub(super) pageviews: u64,
+    pub(super) companies: u64,
+    pub(super) visitors: u64,
+}
+
 #[derive(Row, Deserialize)]
 struct Found {
     company_id: u64,
@@ -367,6 +370,21 @@ impl<'a> Selection<'a> {
         let visited =
             |found: Found| Visited { company_id: found.company_id, visits: found.visits, pageviews: found.pageviews };
         Ok((found.into_iter().map(visited).collect(), total))
+    }
+
+    /// Counts over the visits of all these companies within the window.
+    pub(super) async fn counts(&self, store: &Store) -> Result<Counts, ReportError> {
+        let sql = format!(
+            "SELECT count() AS visits, sum(entry.pageviews) AS pageviews, uniqExact(entry.company_id) AS companies, \
+                uniqExact(entry.visitor) AS visitors \
+            FROM (SELECT company_id, pageviews, visitor {VISITS}) AS entry \
+            WHERE entry.company_id IN (SELECT w.company_id {})",
+            self.from
+        );
+        let query = self.bind(store, &sql);
+        // Days bind the company days; the visits go by instants.
+        let query = if self.window.days.is_some() { with_instants(query, self.window) } else { query };
+        all::<Counts>(store, query).await?.pop().ok_or_else(|| ReportError::Internal("no row of counts".to_owned()))
     }
 
     /// What exports tell of some companies besides.

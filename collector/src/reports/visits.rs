@@ -139,7 +139,7 @@ impl Visit {
         ("account" = String, Path, description = "The site's id", example = "shop"),
         Dates, PageParameters,
     ),
-    responses((status = 200, description = "Visits", body = Document<Vec<VisitResource>>), LegacyRefusals),
+    responses((status = 200, description = "Visits", body = Document<Vec<Resource<VisitAttributes>>>), LegacyRefusals),
 )]
 pub(super) async fn of_account(
     State(shared): State<Arc<Shared>>,
@@ -161,7 +161,7 @@ pub(super) async fn of_account(
         ("lead" = String, Path, description = "The company's id, 16 hexadecimal digits", example = "0123456789abcdef"),
         Dates, PageParameters,
     ),
-    responses((status = 200, description = "Visits", body = Document<Vec<VisitResource>>), LegacyRefusals),
+    responses((status = 200, description = "Visits", body = Document<Vec<Resource<VisitAttributes>>>), LegacyRefusals),
 )]
 pub(super) async fn of_lead(
     State(shared): State<Arc<Shared>>,

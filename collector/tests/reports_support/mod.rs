@@ -17,7 +17,8 @@ use collector::{
     time::UnixMillis,
 };
 use firmsight_resolver::{
-    Company, CompanyId, Confidence, EvidenceList, Location, NameAnswer, NetworkKind, Source, Verdict,
+    Company, CompanyId, Confidence, Employees, EvidenceList, Location, NameAnswer, NetworkKind, Profile, Source,
+    Verdict,
 };
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -151,6 +152,7 @@ fn snapshot() -> Snapshot {
             created_at: UnixMillis(0),
             expires_at: None,
             requests_per_minute: None,
+            requests_per_month: None,
             user: None,
         };
         (token_sha256, Arc::new(key))
@@ -200,6 +202,11 @@ impl ResolveForReports for OneCompany {
             left_out: None,
         };
         Box::pin(async { Arc::new(verdict) })
+    }
+
+    fn profile(&self, domain: &str) -> Option<Profile> {
+        let employees = Some(Employees { min: 120, max: None });
+        (domain == "acme.example").then(|| Profile { domain: domain.to_owned(), employees, ..Profile::default() })
     }
 
     fn verdict_on_name(&self, name: &str) -> Verdict {

@@ -2,7 +2,7 @@
 
 use super::{
     cursor,
-    format::{List, Listing},
+    format::{List, Listing, Row},
     parameters::{Dates, Formats, Pages, Refusals},
     queries::{self, AuditFilter},
     text::instant,
@@ -45,6 +45,10 @@ pub(super) struct AuditRecord {
     site: String,
     /// What was changed, such as a key's id.
     object: String,
+}
+
+impl Row for AuditRecord {
+    const COLUMNS: &'static [&'static str] = &["at", "id", "key", "key_name", "action", "endpoint", "site", "object"];
 }
 
 /// What was done.

@@ -4,6 +4,7 @@ use super::{
     body::JsonBody,
     parameters::{BodyRefusals, Dates, Refusals},
     sites::recorded,
+    text::instant,
 };
 use crate::{
     feed::{CompanyMarks, Note},
@@ -45,7 +46,28 @@ pub(super) struct Marks {
     /// In the feed of followed companies.
     followed: bool,
     /// Oldest first.
-    notes: Vec<Note>,
+    notes: Vec<NoteRow>,
+}
+
+/// A note on a company.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Note)]
+struct NoteRow {
+    id: Uuid,
+    #[schema(example = "Asked for an offer by phone")]
+    text: String,
+    /// The name of the key that wrote it.
+    #[schema(example = "crm")]
+    author: String,
+    #[schema(format = DateTime)]
+    created_at: String,
+}
+
+impl From<Note> for NoteRow {
+    fn from(note: Note) -> Self {
+        let Note { id, text, author, created_at } = note;
+        Self { id, text, author, created_at: instant(created_at) }
+    }
 }
 
 /// What of it changes; what is absent stays.
@@ -82,6 +104,7 @@ pub(super) struct NewNote {
 impl From<CompanyMarks> for Marks {
     fn from(marks: CompanyMarks) -> Self {
         let CompanyMarks { tags, lists, assignee, is_hidden, is_followed, notes } = marks;
+        let notes = notes.into_iter().map(NoteRow::from).collect();
         Self { tags, lists, assignee, hidden: is_hidden, followed: is_followed, notes }
     }
 }

@@ -12,11 +12,16 @@ const MAX_LIMIT: usize = 1000;
 
 /// Reads `limit`, 1 to 1,000, 100 when absent.
 pub(super) fn limit(parameters: &Parameters) -> Result<usize, ReportError> {
+    limit_up_to(parameters, MAX_LIMIT)
+}
+
+/// Reads `limit`, 1 to `max`, 100 when absent.
+pub(super) fn limit_up_to(parameters: &Parameters, max: usize) -> Result<usize, ReportError> {
     let Some(text) = parameters.optional("limit")? else { return Ok(DEFAULT_LIMIT) };
     let number = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<usize>().ok()).flatten();
-    number.filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or_else(|| ReportError::Parameter {
+    number.filter(|limit| (1..=max).contains(limit)).ok_or_else(|| ReportError::Parameter {
         name: "limit",
-        detail: format!("limit must be a whole number from 1 to {MAX_LIMIT}"),
+        detail: format!("limit must be a whole number from 1 to {max}"),
     })
 }
 

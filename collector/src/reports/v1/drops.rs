@@ -1,6 +1,6 @@
 //! What was dropped, by UTC day and reason, for "why do I see nothing?".
 
-use super::format::{List, Listing};
+use super::format::{List, Listing, Row};
 use super::parameters::{Days, Formats, Refusals};
 use crate::reports::{
     Shared,
@@ -30,6 +30,10 @@ pub(super) struct Drop {
     reason: String,
     /// How many.
     events: u64,
+}
+
+impl Row for Drop {
+    const COLUMNS: &'static [&'static str] = &["day", "reason", "events"];
 }
 
 /// Dropped events

@@ -4,8 +4,8 @@
 use super::{
     body::JsonBody,
     cursor,
-    format::{List, Listing},
-    parameters::{BodyRefusals, Formats, Pages, Refusals},
+    format::{List, Listing, Row},
+    parameters::{BodyRefusals, Formats, NestedFormats, Pages, Refusals},
     sites::recorded,
     text::instant,
 };
@@ -45,6 +45,10 @@ pub(super) struct FeedRow {
     created_at: String,
 }
 
+impl Row for FeedRow {
+    const COLUMNS: &'static [&'static str] = &["id", "name", "folder", "filter", "created_at"];
+}
+
 /// A feed to be made or put in the place of another.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -68,6 +72,10 @@ pub(super) struct ListRow {
     created_at: String,
 }
 
+impl Row for ListRow {
+    const COLUMNS: &'static [&'static str] = &["id", "name", "created_at"];
+}
+
 /// A list to be made or put in the place of another.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -86,6 +94,10 @@ pub(super) struct GoalRow {
     reached_by: GoalRule,
     #[schema(format = DateTime)]
     created_at: String,
+}
+
+impl Row for GoalRow {
+    const COLUMNS: &'static [&'static str] = &["id", "name", "reached_by", "created_at"];
 }
 
 /// A goal to be made or put in the place of another.
@@ -126,7 +138,7 @@ fn listed<T: SiteObject, R>(
     query: Option<&str>,
 ) -> Result<Response, ReportError>
 where
-    R: for<'a> From<&'a T> + Serialize + Send + 'static,
+    R: for<'a> From<&'a T> + Row,
 {
     let site = caller.account(site)?;
     let parameters = Parameters::read(query);
@@ -196,7 +208,7 @@ async fn removed<T: SiteObject>(
 /// The site's own, by name.
 #[utoipa::path(
     get, path = "/v1/sites/{site}/feeds", tag = "feeds", operation_id = "list_feeds",
-    params(("site" = String, Path, description = "The site's id", example = "shop"), Pages, Formats),
+    params(("site" = String, Path, description = "The site's id", example = "shop"), Pages, NestedFormats),
     responses((status = 200, description = "Feeds", body = List<FeedRow>), Refusals),
 )]
 pub(super) async fn list_feeds(
@@ -376,7 +388,7 @@ pub(super) async fn remove_list(
 /// What counts for the intent of the site's companies, by name.
 #[utoipa::path(
     get, path = "/v1/sites/{site}/goals", tag = "feeds", operation_id = "list_goals",
-    params(("site" = String, Path, description = "The site's id", example = "shop"), Pages, Formats),
+    params(("site" = String, Path, description = "The site's id", example = "shop"), Pages, NestedFormats),
     responses((status = 200, description = "Goals", body = List<GoalRow>), Refusals),
 )]
 pub(super) async fn list_goals(

@@ -32,6 +32,12 @@ pub(in crate::reports) enum Format {
     Ndjson,
 }
 
+/// What a list consists of.
+pub(in crate::reports) trait Row: Serialize + Send + 'static {
+    /// The fields in their order: the heading of a table, which one without rows has too.
+    const COLUMNS: &'static [&'static str];
+}
+
 /// A list under `/v1`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::reports) struct List<T> {
@@ -103,10 +109,7 @@ impl Listing {
     }
 
     /// Answers with a list that is in memory.
-    pub(in crate::reports) fn answer<T>(&self, rows: Vec<T>, next_cursor: Option<String>) -> Response
-    where
-        T: Serialize + Send + 'static,
-    {
+    pub(in crate::reports) fn answer<T: Row>(&self, rows: Vec<T>, next_cursor: Option<String>) -> Response {
         let link = next_cursor.as_deref().and_then(|cursor| self.link_to_next(cursor));
         let mut response = match self.format {
             Format::Json => Json(List { data: rows, next_cursor }).into_response(),
@@ -138,18 +141,18 @@ impl Listing {
 /// Answers with rows that come piece by piece.
 fn written<T, E>(format: Format, pieces: impl Stream<Item = Result<Vec<T>, E>> + Send + 'static) -> Response
 where
-    T: Serialize + Send + 'static,
+    T: Row,
     E: std::error::Error + Send + Sync + 'static,
 {
-    let mut is_first = true;
+    let heading = (format == Format::Csv).then(|| csv_heading::<T>().map_err(axum::Error::new));
     let texts = pieces.map(move |piece| {
         let piece = piece.map_err(axum::Error::new)?;
-        let with_header = std::mem::take(&mut is_first);
         match format {
-            Format::Csv => csv_text(&piece, with_header).map_err(axum::Error::new),
+            Format::Csv => csv_text(&piece).map_err(axum::Error::new),
             Format::Json | Format::Ndjson => ndjson_text(&piece).map_err(axum::Error::new),
         }
     });
+    let texts = stream::iter(heading).chain(texts);
     let kind = match format {
         Format::Csv => "text/csv; charset=utf-8; header=present",
         Format::Json | Format::Ndjson => "application/x-ndjson",
@@ -166,15 +169,23 @@ fn ndjson_text<T: Serialize>(rows: &[T]) -> serde_json::Result<Vec<u8>> {
     Ok(text)
 }
 
+fn csv_writer() -> csv::Writer<Vec<u8>> {
+    csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new())
+}
+
+fn csv_heading<T: Row>() -> Result<Vec<u8>, CsvError> {
+    let mut writer = csv_writer();
+    writer.write_record(T::COLUMNS)?;
+    writer.into_inner().map_err(|error| CsvError::Write(error.into_error().into()))
+}
+
 /// Columns are the rows' fields in their order; lists of texts are joined by blanks, and what is nested deeper is JSON.
-fn csv_text<T: Serialize>(rows: &[T], with_header: bool) -> Result<Vec<u8>, CsvError> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    for (index, row) in rows.iter().enumerate() {
+fn csv_text<T: Row>(rows: &[T]) -> Result<Vec<u8>, CsvError> {
+    let mut writer = csv_writer();
+    for row in rows {
         let text = serde_json::to_string(row)?;
         let Fields(fields) = serde_json::from_str(&text)?;
-        if with_header && index == 0 {
-            writer.write_record(fields.iter().map(|(name, _)| name))?;
-        }
+        debug_assert!(fields.iter().map(|(name, _)| name).eq(T::COLUMNS), "{fields:?} are not {:?}", T::COLUMNS);
         for (_, value) in &fields {
             writer.write_field(cell(value)?)?;
         }
@@ -192,6 +203,7 @@ enum CsvError {
 }
 
 /// The fields of an object in the order in which they were written.
+#[derive(Debug)]
 struct Fields(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Fields {
@@ -239,15 +251,19 @@ mod tests {
     use super::*;
 
     #[derive(Serialize)]
-    struct Row {
+    struct Line {
         name: String,
         number: i64,
         maybe: Option<String>,
         names: Vec<&'static str>,
     }
 
-    fn row(name: &str) -> Row {
-        Row { name: name.to_owned(), number: -5, maybe: None, names: vec!["=1", "b"] }
+    impl Row for Line {
+        const COLUMNS: &'static [&'static str] = &["name", "number", "maybe", "names"];
+    }
+
+    fn row(name: &str) -> Line {
+        Line { name: name.to_owned(), number: -5, maybe: None, names: vec!["=1", "b"] }
     }
 
     #[test]
@@ -265,11 +281,20 @@ mod tests {
         ] {
             assert_eq!(defused(given.to_owned()), expected, "{given:?}");
         }
-        let text = String::from_utf8(csv_text(&[row("=A1"), row("a,\"b\"\nc")], true).unwrap()).unwrap();
-        let expected = "name,number,maybe,names\r\n'=A1,-5,,'=1 b\r\n\"a,\"\"b\"\"\nc\",-5,,'=1 b\r\n";
-        assert_eq!(text, expected);
-        let text = String::from_utf8(csv_text(&[row("x")], false).unwrap()).unwrap();
-        assert_eq!(text, "x,-5,,'=1 b\r\n");
+        let text = String::from_utf8(csv_text(&[row("=A1"), row("a,\"b\"\nc")]).unwrap()).unwrap();
+        assert_eq!(text, "'=A1,-5,,'=1 b\r\n\"a,\"\"b\"\"\nc\",-5,,'=1 b\r\n");
+    }
+
+    #[tokio::test]
+    async fn a_table_has_its_heading_once_and_also_without_rows() {
+        for (count, expected) in [(0, 1), (1, 2), (ROWS_IN_PIECE + 1, ROWS_IN_PIECE + 2)] {
+            let listing = Listing { format: Format::Csv, uri: Uri::from_static("/") };
+            let rows: Vec<Line> = (0..count).map(|_| row("x")).collect();
+            let body = axum::body::to_bytes(listing.answer(rows, None).into_body(), usize::MAX).await.unwrap();
+            let text = String::from_utf8(body.to_vec()).unwrap();
+            assert!(text.starts_with("name,number,maybe,names\r\n"), "{text}");
+            assert_eq!(text.lines().count(), expected);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::{
     body::{JsonBody, present},
     cursor,
-    format::{List, Listing},
+    format::{List, Listing, Row},
     parameters::{BodyRefusals, Formats, Pages, Refusals},
     sites::recorded,
     text::{instant, read_instant},
@@ -89,9 +89,26 @@ pub(super) struct KeyRow {
     expires_at: Option<String>,
     /// Requests in a clock minute; null means the configured number, 0 any number.
     requests_per_minute: Option<u32>,
+    /// Answered requests in a UTC month; null means any number, 0 that its plan has no API.
+    requests_per_month: Option<u32>,
     /// Some seconds behind at most; null means never.
     #[schema(format = DateTime)]
     last_used_at: Option<String>,
+}
+
+impl Row for KeyRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "name",
+        "role",
+        "sites",
+        "user",
+        "created_at",
+        "expires_at",
+        "requests_per_minute",
+        "requests_per_month",
+        "last_used_at",
+    ];
 }
 
 /// A key that was just made.
@@ -128,6 +145,9 @@ pub(super) struct KeyToMake {
     /// Requests in a clock minute; absent or null means the configured number, 0 any number.
     #[serde(default)]
     requests_per_minute: Option<u32>,
+    /// Answered requests in a UTC month; absent or null means any number, 0 that its plan has no API.
+    #[serde(default)]
+    requests_per_month: Option<u32>,
 }
 
 /// What of a key changes; what is absent stays.
@@ -145,6 +165,10 @@ pub(super) struct ChangeOfKey {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u32>)]
     requests_per_minute: Option<Option<u32>>,
+    /// Null means any number, 0 that its plan has no API.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>)]
+    requests_per_month: Option<Option<u32>>,
 }
 
 impl KeyRow {
@@ -158,6 +182,7 @@ impl KeyRow {
             created_at: instant(key.created_at),
             expires_at: key.expires_at.map(instant),
             requests_per_minute: key.requests_per_minute,
+            requests_per_month: key.requests_per_month,
             last_used_at: last_used.map(instant),
         }
     }
@@ -251,6 +276,7 @@ pub(super) async fn create(
         role: new.role.map_or(Role::Read, Into::into),
         expires_at: new.expires_at.as_deref().map(|text| read_instant("expires_at", text)).transpose()?,
         requests_per_minute: new.requests_per_minute,
+        requests_per_month: new.requests_per_month,
         user,
     };
     let change = caller.begin_change()?;
@@ -263,7 +289,7 @@ pub(super) async fn create(
 
 /// Change a key
 ///
-/// Its name, its end and its limit; sites and role never change. For admin keys.
+/// Its name, its end and its limits; sites and role never change. For admin keys.
 #[utoipa::path(
     patch, path = "/v1/keys/{key}", tag = "administration", operation_id = "change_key",
     params(("key" = Uuid, Path, description = "The key's id")),
@@ -287,7 +313,12 @@ pub(super) async fn change(
         None => None,
     };
     let change = caller.begin_change()?;
-    let new = KeyChange { name: new.name, expires_at, requests_per_minute: new.requests_per_minute };
+    let new = KeyChange {
+        name: new.name,
+        expires_at,
+        requests_per_minute: new.requests_per_minute,
+        requests_per_month: new.requests_per_month,
+    };
     let outcome = shared.state.control.set_key(key.id, new, caller.now()).await;
     let key = recorded(change, outcome, Action::Change, None, |_| key.id.to_string())?;
     let last_used = last_used(&shared).await?;

@@ -37,10 +37,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub(super) fn router() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new()
         .routes(routes!(time_series::show))
+        .routes(routes!(breakdowns::by_feed))
         .routes(routes!(breakdowns::show))
         .routes(routes!(drops::by_day))
         .routes(routes!(resolve::one, resolve::many))
-        .routes(routes!(enrich::show))
+        .routes(routes!(enrich::one, enrich::many))
         .routes(routes!(sites::list, sites::create))
         .routes(routes!(sites::one, sites::change, sites::remove))
         .routes(routes!(keys::list, keys::create))

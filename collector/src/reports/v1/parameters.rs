@@ -23,6 +23,25 @@ pub(super) struct Formats {
     format: Option<FormatName>,
 }
 
+/// How a list of nested rows is written, which no table shows.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[allow(dead_code, reason = "describes what format.rs reads")]
+pub(super) enum NestedFormatName {
+    Json,
+    Ndjson,
+}
+
+/// How a list is written.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes what format.rs reads")]
+pub(super) struct NestedFormats {
+    /// In place of the header `Accept`.
+    #[param(inline, required = false, nullable = false)]
+    format: Option<NestedFormatName>,
+}
+
 /// Which part of a list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -30,6 +49,19 @@ pub(super) struct Formats {
 pub(super) struct Pages {
     /// How many rows; 100 when absent.
     #[param(minimum = 1, maximum = 1000, required = false, nullable = false)]
+    limit: Option<u16>,
+    /// The `next_cursor` of an earlier answer.
+    #[param(required = false, nullable = false)]
+    cursor: Option<String>,
+}
+
+/// Which part of a list of feeds.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes what cursor.rs reads")]
+pub(super) struct FeedPages {
+    /// How many feeds; 100 when absent.
+    #[param(minimum = 1, maximum = 100, required = false, nullable = false)]
     limit: Option<u16>,
     /// The `next_cursor` of an earlier answer.
     #[param(required = false, nullable = false)]
@@ -82,6 +114,9 @@ pub(in crate::reports) enum Refusals {
     /// No key, or one that is unknown, revoked or expired.
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthorized(Problem),
+    /// The requests a month of the key's plan are used up.
+    #[response(status = 402, content_type = "application/problem+json")]
+    PaymentRequired(Problem),
     /// The key's role or rights don't reach that far.
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(Problem),
@@ -121,6 +156,9 @@ pub(in crate::reports) enum LegacyRefusals {
     /// No key, or one that is unknown, revoked or expired.
     #[response(status = 401)]
     Unauthorized(ErrorDocument),
+    /// The requests a month of the key's plan are used up.
+    #[response(status = 402)]
+    PaymentRequired(ErrorDocument),
     /// There is no such thing, or the key may not see it.
     #[response(status = 404)]
     NotFound(ErrorDocument),

@@ -10,7 +10,7 @@ use crate::{
         audit::AuditRow,
         dates::Window,
         error::ReportError,
-        queries::{all, read},
+        reading::{all, read},
     },
     site::SiteId,
     store::Store,

@@ -4,7 +4,7 @@
 
 use super::{
     body::JsonBody,
-    format::{List, Listing},
+    format::{List, Listing, Row},
     parameters::{AddressParameter, BodyRefusals, Formats, Refusals},
 };
 use crate::reports::{Shared, authentication::Caller, error::ReportError, parameters::Parameters};
@@ -50,6 +50,11 @@ pub(super) struct Resolved {
     is_final: bool,
     /// Everything that was weighed, strongest first.
     evidence: Vec<ResolvedEvidence>,
+}
+
+impl Row for Resolved {
+    const COLUMNS: &'static [&'static str] =
+        &["input", "ip", "kind", "company", "location", "asn", "ptr", "ptr_state", "is_final", "evidence"];
 }
 
 /// An organisation.

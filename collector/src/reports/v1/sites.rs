@@ -3,7 +3,7 @@
 use super::{
     body::JsonBody,
     cursor,
-    format::{List, Listing},
+    format::{List, Listing, Row},
     parameters::{BodyRefusals, Formats, Pages, Refusals},
 };
 use crate::{
@@ -79,6 +79,11 @@ pub(super) struct SiteRow {
     /// The owner's own networks, whose visits are dropped.
     #[schema(example = json!(["192.0.2.0/24"]))]
     own_networks: Vec<String>,
+}
+
+impl Row for SiteRow {
+    const COLUMNS: &'static [&'static str] =
+        &["id", "name", "hosts", "timezone", "consent", "identify", "own_networks"];
 }
 
 impl From<&Site> for SiteRow {

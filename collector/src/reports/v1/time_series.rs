@@ -4,7 +4,7 @@
 //! there is one time zone data base that counts, and a bucket without visits is there with zeros.
 
 use super::{
-    format::{List, Listing},
+    format::{List, Listing, Row},
     parameters::{Dates, Formats, Refusals},
     queries,
 };
@@ -42,6 +42,10 @@ pub(super) struct Period {
     companies: u64,
     /// Different visitors.
     visitors: u64,
+}
+
+impl Row for Period {
+    const COLUMNS: &'static [&'static str] = &["start", "visits", "pageviews", "companies", "visitors"];
 }
 
 /// Into what the time is cut.
@@ -229,6 +233,14 @@ mod tests {
             sorted.dedup();
             assert!((24..=25).contains(&sorted.len()) && sorted == hours, "{hours:?}");
         }
+    }
+
+    #[test]
+    fn a_day_that_a_zone_left_out_has_no_row() {
+        let days = texts(Interval::Day, "Pacific/Apia", "2011-12-29", "2012-01-01");
+        assert_eq!(days, ["2011-12-29", "2011-12-31", "2012-01-01"]);
+        assert!(texts(Interval::Day, "Pacific/Apia", "2011-12-30", "2011-12-30").is_empty());
+        assert_eq!(texts(Interval::Hour, "Pacific/Apia", "2011-12-29", "2011-12-31").len(), 48);
     }
 
     #[test]

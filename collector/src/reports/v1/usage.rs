@@ -1,7 +1,7 @@
 //! Requests by key.
 
 use super::{
-    format::{List, Listing},
+    format::{List, Listing, Row},
     parameters::{Days, Formats, Refusals},
     queries,
 };
@@ -33,6 +33,10 @@ pub(super) struct UsageRow {
     requests: u64,
     /// Those that were answered 429.
     refused: u64,
+}
+
+impl Row for UsageRow {
+    const COLUMNS: &'static [&'static str] = &["period", "key", "key_name", "requests", "refused"];
 }
 
 /// By what usage is added up.

@@ -3,7 +3,7 @@
 use super::{
     body::{JsonBody, present},
     cursor,
-    format::{List, Listing},
+    format::{List, Listing, Row},
     keys::{RoleName, site_ids},
     parameters::{BodyRefusals, Formats, Pages, Refusals},
     sites::recorded,
@@ -50,10 +50,26 @@ pub(super) struct UserRow {
     max_keys: u32,
     /// Requests of all its keys together in a clock minute; null means each key's own limit, 0 any number.
     requests_per_minute: Option<u32>,
+    /// Answered requests of all its keys together in a UTC month; null means any number, 0 that its plan has no API.
+    requests_per_month: Option<u32>,
     /// Whether its keys are refused.
     is_disabled: bool,
     #[schema(format = DateTime)]
     created_at: String,
+}
+
+impl Row for UserRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "name",
+        "role",
+        "sites",
+        "max_keys",
+        "requests_per_minute",
+        "requests_per_month",
+        "is_disabled",
+        "created_at",
+    ];
 }
 
 impl From<&User> for UserRow {
@@ -65,6 +81,7 @@ impl From<&User> for UserRow {
             sites: user.sites.as_ref().map(|sites| sites.iter().map(SiteId::to_string).collect()),
             max_keys: user.max_keys,
             requests_per_minute: user.requests_per_minute,
+            requests_per_month: user.requests_per_month,
             is_disabled: user.is_disabled,
             created_at: instant(user.created_at),
         }
@@ -90,6 +107,9 @@ pub(super) struct UserToMake {
     max_keys: Option<u32>,
     #[serde(default)]
     requests_per_minute: Option<u32>,
+    /// Answered requests of all its keys together in a UTC month; absent or null means any number, 0 that its plan has no API.
+    #[serde(default)]
+    requests_per_month: Option<u32>,
 }
 
 /// What of a user changes; what is absent stays.
@@ -112,6 +132,10 @@ pub(super) struct ChangeOfUser {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u32>)]
     requests_per_minute: Option<Option<u32>>,
+    /// Null means any number, 0 that its plan has no API.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>)]
+    requests_per_month: Option<Option<u32>>,
     #[serde(default)]
     #[schema(nullable = false)]
     is_disabled: Option<bool>,
@@ -190,6 +214,7 @@ pub(super) async fn create(
         role: new.role.map_or(Role::Read, Into::into),
         max_keys: new.max_keys.unwrap_or(DEFAULT_MAX_KEYS),
         requests_per_minute: new.requests_per_minute,
+        requests_per_month: new.requests_per_month,
     };
     let change = caller.begin_change()?;
     let outcome = shared.state.control.add_user(user, caller.now()).await;
@@ -233,6 +258,7 @@ pub(super) async fn change(
         role: new.role.map(Into::into),
         max_keys: new.max_keys,
         requests_per_minute: new.requests_per_minute,
+        requests_per_month: new.requests_per_month,
         is_disabled: new.is_disabled,
     };
     let change = caller.begin_change()?;

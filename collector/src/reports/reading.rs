@@ -1,0 +1,45 @@
+//! How a report's query is asked: it only reads, not for ever, and every value is a server-side parameter.
+
+use super::{dates::Window, error::ReportError};
+use crate::{site::SiteId, store::Store};
+use clickhouse::{Row, RowOwned, RowRead, query::Query};
+use serde::Deserialize;
+
+/// Seconds that the store may work on one query.
+const MAX_SECONDS: u64 = 30;
+
+#[derive(Row, Deserialize)]
+struct Count {
+    total: u64,
+}
+
+/// A query that only reads, and not for ever.
+pub(super) fn read(store: &Store, sql: &str, site: &SiteId) -> Query {
+    store
+        .client()
+        .query(sql)
+        .with_setting("readonly", "2")
+        .with_setting("max_execution_time", MAX_SECONDS.to_string())
+        // A version of a row never moves to another year: the sort key holds the time that the partition is made of.
+        .with_setting("do_not_merge_across_partitions_select_final", "1")
+        .param("site", site.as_str())
+}
+
+pub(super) async fn all<T: RowOwned + RowRead>(store: &Store, query: Query) -> Result<Vec<T>, ReportError> {
+    Ok(store.in_time(query.fetch_all()).await?)
+}
+
+pub(super) async fn count(store: &Store, query: Query) -> Result<u64, ReportError> {
+    Ok(all::<Count>(store, query).await?.first().map_or(0, |count| count.total))
+}
+
+pub(super) fn with_window(query: Query, window: &Window) -> Query {
+    match window.days {
+        Some((first, last)) => query.param("first_day", first.to_string()).param("last_day", last.to_string()),
+        None => with_instants(query, window),
+    }
+}
+
+pub(super) fn with_instants(query: Query, window: &Window) -> Query {
+    query.param("from", window.from.0).param("until", window.until.0)
+}

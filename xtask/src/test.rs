@@ -65,6 +65,19 @@ const LONG_STEPS: &[Step] = &[
             ]))
         },
     },
+    Step {
+        name: "ten minutes of an API fuzzer",
+        run: || {
+            machine::run(machine::cargo().env("FIRMSIGHT_LONG_TESTS", "1").args([
+                "test",
+                "--package",
+                "collector",
+                "--test",
+                "reports_contract",
+                "an_api_fuzzer",
+            ]))
+        },
+    },
     Step { name: "a thousand browser sessions against the real collector", run: browser::sessions },
     Step { name: "fuzzing", run: fuzzing::run },
 ];

@@ -351,9 +351,11 @@ impl Reports {
         serde_json::from_str(&text).map_err(|source| Error::Answer { url: url.to_owned(), source })
     }
 
+    #[allow(clippy::disallowed_methods, reason = "this client blocks, as its documentation says")]
     fn text(&self, method: &str, url: &str, body: Option<&str>) -> Result<String, Error> {
         let transport = |source: ureq::Error| Error::Transport { url: url.to_owned(), source: Box::new(source) };
-        for attempt in 0.. {
+        let mut attempts = 0;
+        loop {
             let request = http::Request::builder()
                 .method(method)
                 .uri(url)
@@ -369,11 +371,11 @@ impl Reports {
             let text = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_string().map_err(transport)?;
             match status {
                 200..=299 => return Ok(text),
-                429 if attempt < PATIENCE => sleep(Duration::from_secs(seconds.unwrap_or(60))),
+                429 if attempts < PATIENCE => sleep(Duration::from_secs(seconds.unwrap_or(60))),
                 _ => return Err(refused(status, &text)),
             }
+            attempts += 1;
         }
-        unreachable!("the last attempt returned")
     }
 }
 

@@ -113,6 +113,7 @@ fn with_key_and_feed() -> Snapshot {
         created_at: UnixMillis(0),
         expires_at: None,
         requests_per_minute: None,
+        requests_per_month: None,
         user: None,
     };
     let feed = Feed {

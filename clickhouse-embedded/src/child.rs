@@ -40,6 +40,8 @@ pub(crate) struct Order {
     pub(crate) folder: PathBuf,
     /// How long to wait for the folder's lock, in milliseconds.
     pub(crate) patience_millis: u64,
+    /// Port of the native protocol; 0 for none.
+    pub(crate) tcp_port: u16,
     /// Bytes of configuration that come on standard input.
     pub(crate) configuration_bytes: usize,
 }
@@ -56,6 +58,7 @@ impl Order {
             self.engine.clone().into(),
             self.folder.clone().into(),
             self.patience_millis.to_string().into(),
+            self.tcp_port.to_string().into(),
             self.configuration_bytes.to_string().into(),
         ]
     }
@@ -72,6 +75,7 @@ impl Order {
             engine: arguments.next()?.into(),
             folder: arguments.next()?.into(),
             patience_millis: number(&arguments.next()?)?,
+            tcp_port: number(&arguments.next()?)?,
             configuration_bytes: number(&arguments.next()?)?,
         })
     }
@@ -113,7 +117,7 @@ fn run(order: &Order) -> Result<(), String> {
     if order.kind == LIBRARY {
         ffi::ignore_sigterm();
         thread::spawn(end_by_force_after_parent_asked);
-        let result = ffi::run_library(&order.engine, &library_arguments(&order.folder, &file));
+        let result = ffi::run_library(&order.engine, &library_arguments(order, &file));
         drop(lock);
         result
     } else {
@@ -130,16 +134,17 @@ fn run(order: &Order) -> Result<(), String> {
 
 /// clickhouse-local's arguments. `SYSTEM START LISTEN HTTP` starts the real server; the second statement tells the
 /// parent the port; the third lasts as long as standard input, and with it the server.
-fn library_arguments(folder: &Path, configuration: &Path) -> Vec<String> {
+fn library_arguments(order: &Order, configuration: &Path) -> Vec<String> {
     let end = char::from(PORT_END);
+    let tcp = if order.tcp_port == 0 { "" } else { "SYSTEM START LISTEN TCP; " };
     vec![
         "clickhouse".to_owned(),
         format!("--config-file={}", configuration.display()),
-        format!("--path={}", folder.display()),
+        format!("--path={}", order.folder.display()),
         "--listen_host=127.0.0.1".to_owned(),
         "--http_port=0".to_owned(),
         format!(
-            "--query=SYSTEM START LISTEN HTTP; \
+            "--query=SYSTEM START LISTEN HTTP; {tcp}\
              SELECT concat(toString(getServerPort('http_port')), '{end}') INTO OUTFILE '/dev/stdout' TRUNCATE FORMAT RawBLOB; \
              SELECT count() FROM file(stdin, LineAsString, 'line String') \
              SETTINGS max_execution_time = 0, max_threads = 1, input_format_parallel_parsing = 0 FORMAT Null"

@@ -1,5 +1,6 @@
 //! The generated ClickHouse configuration, fit for a small server that does other things too.
 
+use crate::ClusterNode;
 use std::path::Path;
 
 /// The header that every query carries.
@@ -15,6 +16,8 @@ pub(crate) struct Configuration<'a> {
     pub(crate) secret: &'a str,
     /// Upper bound of the memory ClickHouse takes for all its work, in bytes.
     pub(crate) max_memory_bytes: u64,
+    /// Its place in a cluster, where it has one.
+    pub(crate) cluster_node: Option<&'a ClusterNode>,
 }
 
 impl Configuration<'_> {
@@ -26,6 +29,7 @@ impl Configuration<'_> {
     /// pool size × 2, else ClickHouse refuses to start.
     pub(crate) fn xml(&self) -> String {
         let Self { port, secret, max_memory_bytes, .. } = self;
+        let cluster = self.cluster_node.map(cluster).unwrap_or_default();
         let data = escape(&self.data.display().to_string());
         let one_query = max_memory_bytes / 4 * 3;
         let spill = max_memory_bytes / 4;
@@ -37,7 +41,7 @@ impl Configuration<'_> {
   <user_files_path>{data}/user_files/</user_files_path>
   <format_schema_path>{data}/format_schemas/</format_schema_path>
   <listen_host>127.0.0.1</listen_host>
-  <http_port>{port}</http_port>
+  <http_port>{port}</http_port>{cluster}
   <http_handlers>
     <rule>
       <url>/ping</url><methods>GET,HEAD</methods>
@@ -48,6 +52,7 @@ impl Configuration<'_> {
       <handler><type>dynamic_query_handler</type><query_param_name>query</query_param_name></handler>
     </rule>
   </http_handlers>
+  <backups><allowed_path>/</allowed_path></backups>
   <keep_alive_timeout>30</keep_alive_timeout>
   <max_server_memory_usage>{max_memory_bytes}</max_server_memory_usage>
   <max_concurrent_queries>100</max_concurrent_queries>
@@ -98,6 +103,14 @@ impl Configuration<'_> {
     }
 }
 
+/// The native protocol's port, and where the other shards are.
+fn cluster(node: &ClusterNode) -> String {
+    let ClusterNode { cluster, tcp_port, shards } = node;
+    let shard = |port: &u16| format!("<shard><replica><host>127.0.0.1</host><port>{port}</port></replica></shard>");
+    let shards: String = shards.iter().map(shard).collect();
+    format!("\n  <tcp_port>{tcp_port}</tcp_port>\n  <remote_servers><{cluster}>{shards}</{cluster}></remote_servers>")
+}
+
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -109,7 +122,7 @@ mod tests {
     #[test]
     fn a_folder_name_cannot_break_out_of_its_element() {
         let folder = Path::new("/tmp/a<b>&c");
-        let text = Configuration { data: folder, port: 0, secret: "s", max_memory_bytes: 1 }.xml();
+        let text = Configuration { data: folder, port: 0, secret: "s", max_memory_bytes: 1, cluster_node: None }.xml();
         assert!(text.contains("<path>/tmp/a&lt;b&gt;&amp;c/</path>"), "{text}");
     }
 }

@@ -36,7 +36,7 @@ mod server;
 
 pub use child::child_main_if_asked;
 pub use locate::locate;
-pub use server::{Exit, Server, Settings, start};
+pub use server::{ClusterNode, Exit, Server, Settings, start};
 
 use std::{path::PathBuf, time::Duration};
 

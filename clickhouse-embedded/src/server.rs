@@ -35,6 +35,18 @@ const KEPT_LINE_BYTES: u64 = 4096;
 /// How long [`Server::stop`] waits before it kills; above the child's own patience with the engine.
 const STOP_PATIENCE: Duration = Duration::from_secs(25);
 
+/// A place among several engines on this machine that know each other by ClickHouse's native protocol: for trials of
+/// sharding. That protocol asks for no secret here, so that every user of the machine reaches the data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterNode {
+    /// The cluster's name, of letters, digits and `_`.
+    pub cluster: String,
+    /// This engine's port of the native protocol.
+    pub tcp_port: u16,
+    /// The ports of all its shards, this one's included, in the same order everywhere.
+    pub shards: Vec<u16>,
+}
+
 /// How to start a server.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -51,6 +63,8 @@ pub struct Settings {
     /// How long the engine may take to answer once it has the folder; by default 2 minutes, because a store
     /// that was killed reads all its parts first.
     pub start_patience: Duration,
+    /// Its place in a cluster; by default none.
+    pub cluster_node: Option<ClusterNode>,
 }
 
 impl Settings {
@@ -65,6 +79,7 @@ impl Settings {
             max_memory_bytes: 1 << 30,
             folder_patience: Duration::from_secs(30),
             start_patience: Duration::from_secs(120),
+            cluster_node: None,
         }
     }
 }
@@ -208,14 +223,21 @@ async fn start_once(settings: &Settings) -> Result<Server, Error> {
     let is_library = matches!(settings.engine, Engine::Library(_));
     // The binary doesn't tell which port the kernel chose, so it is chosen here, a moment too early.
     let port = if is_library { 0 } else { free_port(&folder)? };
-    let configuration =
-        Configuration { data: &folder, port, secret: &secret, max_memory_bytes: settings.max_memory_bytes }.xml();
+    let configuration = Configuration {
+        data: &folder,
+        port,
+        secret: &secret,
+        max_memory_bytes: settings.max_memory_bytes,
+        cluster_node: settings.cluster_node.as_ref(),
+    }
+    .xml();
     let order = Order {
         parent: std::process::id(),
         kind: if is_library { LIBRARY } else { BINARY },
         engine: settings.engine.path().to_owned(),
         folder: folder.clone(),
         patience_millis: u64::try_from(settings.folder_patience.as_millis()).unwrap_or(u64::MAX),
+        tcp_port: settings.cluster_node.as_ref().map_or(0, |node| node.tcp_port),
         configuration_bytes: configuration.len(),
     };
     let (process, told_port) = spawn(&settings.program, &order, configuration).await?;

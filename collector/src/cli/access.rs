@@ -7,7 +7,7 @@ use crate::{
     serve::{
         command::{Answer, Command},
         control_socket::{self, CallError},
-        engine::OwnEngine,
+        engine::{OwnEngine, Tables},
         lock::{Attempt, DataDirectoryLock},
     },
 };
@@ -27,7 +27,7 @@ pub(super) enum Access {
 }
 
 impl Access {
-    pub(super) async fn open(config: &Config) -> Result<Self, CliError> {
+    pub(super) async fn open(config: &Config, tables: Tables) -> Result<Self, CliError> {
         let give_up = Instant::now() + PATIENCE;
         loop {
             match control_socket::connect(&config.data_dir).await {
@@ -38,7 +38,7 @@ impl Access {
             let attempt = DataDirectoryLock::try_take(&config.data_dir)
                 .map_err(|source| CliError::DataDirectory { path: config.data_dir.clone(), source })?;
             match attempt {
-                Attempt::Taken(lock) => return Ok(Self::Own(Box::new(OwnEngine::open(config, lock).await?))),
+                Attempt::Taken(lock) => return Ok(Self::Own(Box::new(OwnEngine::open(config, lock, tables).await?))),
                 Attempt::HeldBy(holder) if Instant::now() >= give_up => {
                     return Err(CliError::InUse { path: config.data_dir.clone(), holder });
                 }

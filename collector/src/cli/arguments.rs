@@ -4,6 +4,7 @@ use crate::{
     config::TrustedProxy,
     import::parse::Format,
     ingest::language::Language,
+    serve::backup::Place,
     site::{ConsentMode, SiteId},
     snapshot::Role,
     time::UnixMillis,
@@ -54,6 +55,19 @@ pub(super) enum Command {
     /// Check the configuration or show an example of it
     #[command(subcommand)]
     Config(Config),
+    /// Copy the database to a folder or an S3-like service; the key file is yours to keep apart
+    #[command(after_help = "docs/backup.md says what is in it, how often, and how to restore.")]
+    Backup {
+        /// A folder on ClickHouse's machine, an S3 address (https://…, s3://…) or disk:NAME/PATH; each backup gets a name of its own there
+        #[arg(long, value_name = "PLACE")]
+        to: Place,
+    },
+    /// Bring a backup into an empty data directory or database
+    Restore {
+        /// What `backup` printed
+        #[arg(long, value_name = "PLACE")]
+        from: Place,
+    },
     /// Answer the rights of a visitor
     #[command(subcommand)]
     Privacy(Privacy),

@@ -20,6 +20,7 @@ use crate::{
         self, ServeError,
         command::{Answer, Command, SiteChange},
         control_socket::CallError,
+        engine::Tables,
         setup::SetupError,
     },
     site::{Site, SiteId},
@@ -143,11 +144,15 @@ async fn dispatch(config: Config, command: arguments::Command) -> Result<(), Cli
         Typed::Companies(arguments::Companies::Show(arguments)) => print(&companies::show(&config, &arguments)?),
         Typed::Geoip(arguments::Geoip::Build(arguments)) => print(&geoip_build::run(&arguments)?),
         Typed::Migrate(arguments) => {
-            if arguments.cluster.is_some_and(|name| !name.is_empty()) {
-                return Err(SetupError::Cluster.into());
+            let mut config = config;
+            if let Some(cluster) = arguments.cluster {
+                config.clickhouse.cluster = cluster;
             }
-            let dry_run = arguments.dry_run;
-            let answer = with_engine(&config, Command::Migrate { dry_run }).await?;
+            let (dry_run, cluster) = (arguments.dry_run, config.clickhouse.cluster.clone());
+            let access = Access::open(&config, Tables::AsTheyAre).await?;
+            let answer = access.execute(Command::Migrate { dry_run, cluster }).await;
+            access.close().await;
+            let answer = answer?;
             let Answer::Migrations(names) = answer else { return Err(CliError::Answer) };
             print(&match (names.is_empty(), dry_run) {
                 (true, _) => "the tables are up to date\n".to_owned(),
@@ -158,10 +163,24 @@ async fn dispatch(config: Config, command: arguments::Command) -> Result<(), Cli
         Typed::Site(command) => site(&config, command).await,
         Typed::Key(command) => key(&config, command).await,
         Typed::Import(arguments) => {
-            let access = Access::open(&config).await?;
+            let access = Access::open(&config, Tables::UpToDate).await?;
             let outcome = import::run(&access, arguments).await;
             access.close().await;
             print(&outcome?)
+        }
+        Typed::Backup { to } => {
+            let Answer::BackedUp(made) = with_engine(&config, Command::BackUp(to)).await? else {
+                return Err(CliError::Answer);
+            };
+            eprintln!("the key file {} is not in it: keep a copy of that apart", config.key_file().display());
+            print(&format!("{}\n", made.place))
+        }
+        Typed::Restore { from } => {
+            let access = Access::open(&config, Tables::AsTheyAre).await?;
+            let outcome = access.execute(Command::Restore(from)).await;
+            access.close().await;
+            outcome?;
+            print("restored\n")
         }
         Typed::Privacy(arguments::Privacy::Erase(visitor)) => {
             with_engine(&config, Command::EraseVisitor { site: visitor.site, visitor: visitor.visitor }).await?;
@@ -177,7 +196,7 @@ async fn dispatch(config: Config, command: arguments::Command) -> Result<(), Cli
 }
 
 async fn with_engine(config: &Config, command: Command) -> Result<Answer, CliError> {
-    let access = Access::open(config).await?;
+    let access = Access::open(config, Tables::UpToDate).await?;
     let outcome = access.execute(command).await;
     access.close().await;
     outcome

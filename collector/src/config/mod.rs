@@ -53,6 +53,8 @@ pub struct Config {
     pub spool: Spool,
     /// Keys that seal what holds addresses.
     pub secrets: Secrets,
+    /// How backups get where they go.
+    pub backup: Backup,
     /// How long things are kept.
     pub retention: Retention,
     /// Every limit; 0 switches a rate off.
@@ -74,6 +76,7 @@ impl Default for Config {
             visits: Visits::default(),
             spool: Spool::default(),
             secrets: Secrets::default(),
+            backup: Backup::default(),
             retention: Retention::default(),
             limits: Limits::default(),
             log: Log::default(),
@@ -393,6 +396,23 @@ impl Default for Spool {
 pub struct Secrets {
     /// The file with the master key; empty means `data_dir/master.key`, made at first start.
     pub key_file: PathBuf,
+}
+
+/// `[backup]`.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Backup {
+    /// With what an S3-like service knows us; empty where ClickHouse has credentials of its own.
+    pub s3_access_key_id: String,
+    /// What belongs to it.
+    pub s3_secret_access_key: String,
+}
+
+/// Without the secret.
+impl std::fmt::Debug for Backup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Backup").field("s3_access_key_id", &self.s3_access_key_id).finish_non_exhaustive()
+    }
 }
 
 /// `[retention]`.

@@ -7,8 +7,9 @@
 //!
 //! Collectors on one database share keys. ClickHouse cannot say "insert unless there", so each candidate is
 //! a row and the earliest counts: whoever makes a key writes it, then reads what counts. A candidate that was
-//! made earlier on a slow clock may still arrive later; [`DayKeys::refresh`] reads again what counts, so
-//! that collectors differ for some seconds at most, at a day's first event.
+//! made earlier on a slow clock may still arrive later; [`DayKeys::refresh`] reads again what counts every few seconds, and
+//! makes the keys of the day and, ten minutes before midnight, of the next: by then all collectors have the same. Only
+//! collectors that are started at the same moment on an empty store may differ, for these seconds.
 //!
 //! A row that doesn't open was sealed under another master key (a lost key file, or collectors with different ones). It
 //! is passed over, because waiting for it would stop the pipeline.
@@ -27,6 +28,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+/// How long before its day begins a key is made, in milliseconds.
+const AHEAD: i64 = 10 * 60 * 1000;
 /// How long a key lives, in milliseconds.
 const LIFETIME: i64 = 48 * 60 * 60 * 1000;
 
@@ -123,6 +126,9 @@ impl DayKeys {
             let delete = "ALTER TABLE day_keys DELETE WHERE version <= {due:UInt64} SETTINGS mutations_sync = 1";
             store.in_time(store.client().query_raw(delete).param("due", due).execute()).await?;
         }
+        // Before anybody needs them, so that several collectors have long agreed by then.
+        self.get(store, master_key, now.day(), now).await?;
+        self.get(store, master_key, UnixMillis(now.0.saturating_add(AHEAD)).day(), now).await?;
         Ok(())
     }
 

@@ -83,8 +83,9 @@ pub(super) async fn erase_visits(store: &Store, forgotten: &[Forgotten]) -> Resu
 
 async fn erase(store: &Store, table: &str, time: &str, chunk: &[Forgotten]) -> Result<(), StoreError> {
     let sql = format!(
-        "DELETE FROM {table} WHERE site IN {{sites:Array(String)}} AND visitor IN {{visitors:Array(UInt64)}}
-         AND toUnixTimestamp64Milli({time}) <= transform(visitor, {{visitors:Array(UInt64)}}, {{untils:Array(Int64)}}, toInt64(-1))"
+        "DELETE FROM {} WHERE site IN {{sites:Array(String)}} AND visitor IN {{visitors:Array(UInt64)}}
+         AND toUnixTimestamp64Milli({time}) <= transform(visitor, {{visitors:Array(UInt64)}}, {{untils:Array(Int64)}}, toInt64(-1))",
+        store.stored(table)
     );
     let untils: Vec<i64> = chunk.iter().map(|gone| gone.until.0).collect();
     let query = store.client().query(&sql).param("sites", sites(chunk)).param("visitors", visitors(chunk));

@@ -231,6 +231,17 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         Ok(self.count(&round))
     }
 
+    /// Counts again what was stored or counted in the last hour before the newest row: a backup takes one table after the
+    /// other, so that the newest visits may not be what the newest events make.
+    ///
+    /// # Errors
+    /// [`PipelineError`]; the call may be repeated.
+    pub async fn count_newest_again(&self) -> Result<(), PipelineError> {
+        let touched = self.rebuilder.newest().await?;
+        let snapshot = self.snapshot.load_full();
+        Ok(self.rebuilder.rebuild(&snapshot, &[], touched, &mut Affected::default(), Scope::WholeDays).await?)
+    }
+
     /// Stores a round and what derives from it. After an error call it again with the same round.
     async fn store_round(&self, round: &mut Round) -> Result<(), PipelineError> {
         self.insert_rows(round).await?;

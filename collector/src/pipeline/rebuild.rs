@@ -46,10 +46,10 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex as StdMutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -65,17 +65,41 @@ const MAX_SPREAD_MS: i64 = 86_400_000;
 /// Pageviews that a stored route shows; later ones of a longer visit still count.
 const MAX_ROUTE: usize = 1_000;
 
-/// Versions of derived rows: microseconds since 1970 that always grow.
+/// Versions of derived rows: microseconds since 1970 that always grow, by the store's clock. Collectors that share a store
+/// share that clock, whatever their own say; and where it was put back, they go on from the highest version there is.
 #[derive(Debug, Default)]
-pub struct Versions(AtomicU64);
+pub struct Versions {
+    last: AtomicU64,
+    /// What the store's clock said, and when by ours that only goes forwards.
+    told: StdMutex<Option<(u64, Instant)>>,
+}
 
 impl Versions {
-    /// The next one. Reads the clock.
+    /// The next one.
     pub fn next(&self) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = match told {
+            Some((micros, when)) => Duration::from_micros(micros) + when.elapsed(),
+            None => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        };
         let now = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
-        let last = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1)));
+        let last = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1)));
         last.map_or(now, |last| now.max(last + 1))
+    }
+
+    /// Sets the clock by the store's, the first time also by its rows.
+    async fn follow(&self, store: &Store) -> Result<(), StoreError> {
+        const NOW: &str = "SELECT toUInt64(toUnixTimestamp64Micro(now64(6, 'UTC')))";
+        const HIGHEST: &str = "SELECT max(highest) FROM (SELECT max(version) AS highest FROM visits
+            UNION ALL SELECT max(version) FROM company_activity UNION ALL SELECT max(version) FROM companies)";
+        let is_first = self.told.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        if is_first {
+            let highest: u64 = store.in_time(store.client().query_raw(HIGHEST).fetch_one()).await?;
+            self.last.fetch_max(highest, Ordering::Relaxed);
+        }
+        let now: u64 = store.in_time(store.client().query_raw(NOW).fetch_one()).await?;
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Instant::now()));
+        Ok(())
     }
 }
 
@@ -228,6 +252,7 @@ impl Rebuilder {
         scope: Scope,
     ) -> Result<(), StoreError> {
         let _one = self.one_at_a_time.lock().await;
+        self.versions.follow(&self.store).await?;
         let mut touched = also;
         for row in self.touched_by(keys).await? {
             touched.add(row.site, row.visitor, Span { first: row.first.0, last: row.last.0 });
@@ -318,6 +343,24 @@ impl Rebuilder {
             waiting = unsettled;
         }
         Ok((settled.rows, settled.spans))
+    }
+
+    /// Visitors of whom something was stored or counted in the last hour before the newest row.
+    pub(super) async fn newest(&self) -> Result<Touched, StoreError> {
+        let query = self.query(
+            "SELECT site, visitor, min(first) AS first, max(last) AS last FROM (
+                 SELECT toString(site) AS site, visitor, min(event_time) AS first, max(event_time) AS last FROM events
+                 WHERE stored_at >= (SELECT max(stored_at) FROM events) - INTERVAL 1 HOUR GROUP BY site, visitor
+                 UNION ALL
+                 SELECT toString(site) AS site, visitor, min(started_at) AS first, greatest(max(ended_at), min(started_at)) AS last
+                 FROM visits WHERE version + 3600000000 >= (SELECT max(version) FROM visits) GROUP BY site, visitor)
+             GROUP BY site, visitor",
+        );
+        let mut touched = Touched::default();
+        for row in self.all::<TouchedRow>(query).await? {
+            touched.add(row.site, row.visitor, Span { first: row.first.0, last: row.last.0 });
+        }
+        Ok(touched)
     }
 
     async fn touched_by(&self, keys: &[&BaseKey]) -> Result<Vec<TouchedRow>, StoreError> {

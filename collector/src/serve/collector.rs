@@ -2,6 +2,7 @@
 
 use super::{
     ServeError,
+    backup::S3Keys,
     control_socket::{self, ControlSocket},
     data_files::{DataFiles, update_regularly},
     engine::Engine,
@@ -139,6 +140,7 @@ impl Collector {
             pipeline: Arc::clone(&pipeline),
             state: keeper.watch(),
             audit: Some(audit.clone()),
+            s3_keys: S3Keys::of(&config),
         });
         let store_answers = Arc::new(AtomicBool::new(true));
         let spool_watcher = Arc::new(SpoolWatcher { spool: spool.clone(), max_bytes: config.spool.max_bytes.get() });

@@ -1,5 +1,6 @@
 //! What the person at the terminal can ask of a running collector, or of one made for the occasion.
 
+use super::backup::{BackedUp, Place};
 use crate::{
     control::NewKey,
     import::Batch,
@@ -35,7 +36,13 @@ pub enum Command {
     Migrate {
         /// Only says what would be done.
         dry_run: bool,
+        /// The cluster that is meant; a server with another one refuses. Empty for none.
+        cluster: String,
     },
+    /// Makes a backup in this place; answered with [`Answer::BackedUp`].
+    BackUp(Place),
+    /// Brings a backup into an empty store. A running server refuses.
+    Restore(Place),
     /// Erases what is stored of a visitor on a site.
     EraseVisitor {
         /// The site.
@@ -68,12 +75,15 @@ impl Command {
             Self::RemoveSite(id) => Some((Action::Remove, "site remove", Some(id), id.to_string())),
             Self::CreateKey(key) => Some((Action::Create, "key create", None, key.name.clone())),
             Self::RevokeKey(key) => Some((Action::Remove, "key revoke", None, key.clone())),
+            Self::BackUp(place) => Some((Action::Create, "backup", None, place.to_string())),
             Self::EraseVisitor { site, .. } => Some((Action::Remove, "privacy erase", Some(site), String::new())),
             // An import adds visits, as beacons do.
             Self::Import { .. }
             | Self::ListSites
             | Self::ListKeys
             | Self::Migrate { .. }
+            // The audit log is among what comes back.
+            | Self::Restore(_)
             | Self::CountVisits { .. } => None,
         }
     }
@@ -129,6 +139,8 @@ pub enum Answer {
     Imported(Imported),
     /// How many visits there are.
     Visits(u64),
+    /// The backup that was made.
+    BackedUp(BackedUp),
 }
 
 /// A key as it is listed.

@@ -2,7 +2,7 @@
 //! a command without a server makes one for itself.
 
 use super::{
-    ServeError,
+    ServeError, backup,
     batches::CommandBatches,
     command::{Answer, Command, ListedKey},
     control_socket::Execute,
@@ -38,6 +38,7 @@ pub(super) struct Engine {
     pub(super) state: watch::Receiver<StoreState>,
     /// A server's queue of audit records; a command without a server stores its own.
     pub(super) audit: Option<Audit>,
+    pub(super) s3_keys: backup::S3Keys,
 }
 
 impl Execute for Engine {
@@ -115,11 +116,26 @@ impl Engine {
                 self.control.revoke_key(&id_or_name, now).await?;
                 Ok(Answer::Done)
             }
-            Command::Migrate { dry_run } => {
+            Command::Migrate { cluster, .. } if cluster != self.store.cluster_name() => {
+                Err(ServeError::OtherCluster(self.store.cluster_name()))
+            }
+            Command::Migrate { dry_run, .. } => {
                 let migrations =
                     if dry_run { self.store.pending_migrations().await? } else { self.store.migrate().await? };
                 let names = migrations.iter().map(|migration| format!("{:04}_{}", migration.number, migration.name));
                 Ok(Answer::Migrations(names.collect()))
+            }
+            Command::BackUp(place) => {
+                Ok(Answer::BackedUp(backup::back_up(&self.store, &self.s3_keys, &place, now).await?))
+            }
+            Command::Restore(_) if self.audit.is_some() => Err(ServeError::RestoreWhileServing),
+            Command::Restore(place) => {
+                backup::restore(&self.store, &self.s3_keys, &place).await?;
+                self.store.make_day_keys().await?;
+                self.store.migrate().await?;
+                self.control.refresh(now).await?;
+                self.pipeline.count_newest_again().await?;
+                Ok(Answer::Done)
             }
             Command::EraseVisitor { site, visitor } => {
                 self.batches().erase(site, visitor, now).await?;
@@ -137,6 +153,15 @@ impl Engine {
     }
 }
 
+/// What a command of its own engine finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tables {
+    /// The tables of this version, and control data from them.
+    UpToDate,
+    /// Whatever there is: for commands that make or bring the tables.
+    AsTheyAre,
+}
+
 /// The engine of one command: the store is started for it and stopped after it.
 pub(crate) struct OwnEngine {
     engine: Arc<Engine>,
@@ -146,7 +171,7 @@ pub(crate) struct OwnEngine {
 
 impl OwnEngine {
     /// Opens everything a command needs; the data directory's lock is ours.
-    pub(crate) async fn open(config: &Config, lock: DataDirectoryLock) -> Result<Self, ServeError> {
+    pub(crate) async fn open(config: &Config, lock: DataDirectoryLock, tables: Tables) -> Result<Self, ServeError> {
         let keeper = StoreKeeper::new(config)?;
         let master_key = MasterKey::load_or_create(&config.key_file())?;
         let control = Control::open(keeper.store(), master_key, config.snapshot_file());
@@ -165,10 +190,20 @@ impl OwnEngine {
         );
         let server = keeper.start().await?;
         let engine = async {
-            keeper.store().migrate().await?;
-            control.refresh(UnixMillis::now()).await?;
+            if tables == Tables::UpToDate {
+                keeper.store().migrate().await?;
+                control.refresh(UnixMillis::now()).await?;
+            }
             let state = keeper.ready();
-            Ok(Engine { store: keeper.store(), control: control.clone(), resolver, pipeline, state, audit: None })
+            Ok(Engine {
+                store: keeper.store(),
+                control: control.clone(),
+                resolver,
+                pipeline,
+                state,
+                audit: None,
+                s3_keys: backup::S3Keys::of(config),
+            })
         };
         match engine.await {
             Ok(engine) => Ok(Self { engine: Arc::new(engine), server, _lock: lock }),

@@ -12,6 +12,7 @@
 //! left, within `limits.shutdown_timeout` → ClickHouse stops. What the deadline cut off is in the
 //! spool and stored by the next start.
 
+pub(crate) mod backup;
 mod batches;
 mod collector;
 pub mod command;
@@ -112,6 +113,27 @@ pub enum ServeError {
     /// A change can't be recorded, so it is not made.
     #[error(transparent)]
     Audit(#[from] crate::reports::AuditFull),
+    /// A server works with another cluster than the one that is meant.
+    #[error("the running server works with {}: set [clickhouse].cluster, or stop it first", if .0.is_empty() {
+        "one node".to_owned()
+    } else {
+        format!("the cluster {}", .0)
+    })]
+    OtherCluster(String),
+    /// ClickHouse could not make or read a backup.
+    #[error("ClickHouse could not do it: {0}")]
+    Backup(String),
+    /// A restore would mix rows.
+    #[error("the database {database} holds data already (table {table}): restore into an empty data_dir or database")]
+    NotEmpty {
+        /// The database.
+        database: String,
+        /// A table with rows.
+        table: String,
+    },
+    /// A server would write between the rows that come back.
+    #[error("a server runs on this data directory: stop it, then restore")]
+    RestoreWhileServing,
     /// What [`Collector::failed`] told.
     #[error(transparent)]
     Failed(#[from] Arc<Self>),

@@ -64,7 +64,7 @@ pub enum SetupError {
         text: String,
     },
     /// A key is set that this version can't honour.
-    #[error("clickhouse.cluster: tables on a cluster are not supported by this version; leave it empty")]
+    #[error("clickhouse.cluster: the embedded ClickHouse is one node; name a node of the cluster as clickhouse.url")]
     Cluster,
     /// A file can't be read.
     #[error("can't read {}: {source}", path.display())]

@@ -4,7 +4,7 @@
 use super::{ServeError, setup::SetupError};
 use crate::{
     config::Config,
-    store::{self, Store},
+    store::{self, Cluster, Store},
 };
 use clickhouse_embedded::Server;
 use std::time::Duration;
@@ -45,9 +45,11 @@ pub(super) struct StoreKeeper {
 impl StoreKeeper {
     /// A keeper and its store, which connects to nothing before [`StoreKeeper::start`].
     pub(super) fn new(config: &Config) -> Result<Self, ServeError> {
-        if !config.clickhouse.cluster.is_empty() {
-            return Err(SetupError::Cluster.into());
-        }
+        let cluster = match config.clickhouse.cluster.as_str() {
+            "" => None,
+            _ if config.clickhouse.url.get().is_none() => return Err(SetupError::Cluster.into()),
+            name => Some(Cluster::new(name)?),
+        };
         let database = config.clickhouse.database.as_str().to_owned();
         let place = match config.clickhouse.url.get() {
             Some(url) => Place::Server(store::Settings {
@@ -79,7 +81,12 @@ impl StoreKeeper {
             },
         };
         let (state, _) = watch::channel(StoreState::Away(None));
-        Ok(Self { place, store: Store::connect(&placeholder), state })
+        let store = Store::connect(&placeholder);
+        let store = match cluster {
+            Some(cluster) => store.on_cluster(cluster),
+            None => store,
+        };
+        Ok(Self { place, store, state })
     }
 
     pub(super) fn store(&self) -> Store {

@@ -1,6 +1,6 @@
 //! The client and what it connects to.
 
-use super::StoreError;
+use super::{Cluster, StoreError, migrate::quote};
 use arc_swap::ArcSwap;
 use clickhouse::Client;
 use hyper_rustls::HttpsConnectorBuilder;
@@ -43,19 +43,62 @@ impl fmt::Debug for Settings {
 #[derive(Clone, Debug)]
 pub struct Store {
     client: Arc<ArcSwap<Client>>,
+    cluster: Option<Arc<Cluster>>,
 }
 
 impl Store {
     /// A store at these settings. Nothing is sent yet: ClickHouse may be away.
     #[must_use]
     pub fn connect(settings: &Settings) -> Self {
-        Self { client: Arc::new(ArcSwap::from_pointee(client(settings))) }
+        Self { client: Arc::new(ArcSwap::from_pointee(client(settings))), cluster: None }
+    }
+
+    /// The same store, whose tables are on a cluster. Say so before it is cloned.
+    #[must_use]
+    pub fn on_cluster(self, cluster: Cluster) -> Self {
+        let client = cluster.set_up(self.client());
+        Self { client: Arc::new(ArcSwap::from_pointee(client)), cluster: Some(Arc::new(cluster)) }
+    }
+
+    /// The database's name.
+    pub(crate) fn database_name(&self) -> String {
+        self.client().database().unwrap_or("default").to_owned()
+    }
+
+    /// The database's name, quoted for a statement.
+    pub(crate) fn database(&self) -> String {
+        quote(&self.database_name())
+    }
+
+    /// ` ON CLUSTER …` where the tables are on one.
+    pub(crate) fn on_cluster_clause(&self) -> String {
+        self.cluster().map(Cluster::on_cluster).unwrap_or_default()
+    }
+
+    /// The cluster's name; empty where there is none.
+    pub(crate) fn cluster_name(&self) -> String {
+        self.cluster().map(|cluster| cluster.name().to_owned()).unwrap_or_default()
+    }
+
+    pub(super) fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_deref()
+    }
+
+    /// The table, as a statement names it that changes or deletes stored rows; on a cluster that is not the one that
+    /// is read.
+    pub(crate) fn stored(&self, table: &str) -> String {
+        self.cluster().map_or_else(|| table.to_owned(), |cluster| cluster.stored(table))
     }
 
     /// Turns this store and all its clones to other settings: an embedded server that was started again has another port
     /// and another secret.
     pub fn reconnect(&self, settings: &Settings) {
-        self.client.store(Arc::new(client(settings)));
+        let client = client(settings);
+        let client = match self.cluster() {
+            Some(cluster) => cluster.set_up(client),
+            None => client,
+        };
+        self.client.store(Arc::new(client));
     }
 
     /// Closes idle connections, in this handle and its clones: a server that is told to stop waits seconds for them.

@@ -36,6 +36,24 @@ pub enum StoreError {
     /// A later version of Firmsight has worked on this database.
     #[error("the database was migrated by a newer Firmsight ({0}): run that version or a later one")]
     DatabaseNewer(String),
+    /// A cluster can't have this name.
+    #[error(
+        "{0:?} is no name of a cluster: letters, digits, `_`, `-` and `.` make one, as in ClickHouse's remote_servers"
+    )]
+    ClusterName(String),
+    /// A statement of a migration has a form that is not known how to run on a cluster.
+    #[error("this can't be run on a cluster: {0}…")]
+    NotForClusters(String),
+    /// The tables that are there are of the other kind.
+    #[error("{}", if *.is_on_cluster {
+        "the tables of this database are on a cluster: name it as [clickhouse].cluster"
+    } else {
+        "the tables of this database are one node's: a cluster needs a database of its own, into which INSERT … SELECT brings the old one's rows (docs/cluster.md)"
+    })]
+    OtherTopology {
+        /// Whether they are on a cluster.
+        is_on_cluster: bool,
+    },
     /// A statement of a migration failed.
     #[error("migration {name}: {source}")]
     Migration {
@@ -56,7 +74,10 @@ impl StoreError {
             | Self::TooOld { .. }
             | Self::NoVersion(_)
             | Self::MigrationChanged(_)
-            | Self::DatabaseNewer(_) => false,
+            | Self::DatabaseNewer(_)
+            | Self::ClusterName(_)
+            | Self::NotForClusters(_)
+            | Self::OtherTopology { .. } => false,
             Self::Migration { source, .. } => source.is_retryable(),
         }
     }

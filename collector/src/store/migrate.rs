@@ -7,8 +7,7 @@
 //! What a released file does never changes, because a database that ran it will not run it again: its SHA-256 is recorded
 //! and compared at every start.
 //!
-//! A cluster needs `ON CLUSTER` and replicated engines: each statement passes through [`Store::run_statement`], which is where
-//! they will be put in.
+//! On a cluster each statement becomes those that `cluster` makes of it.
 
 use super::{Store, StoreError, statements::statements};
 use clickhouse::Row;
@@ -96,9 +95,14 @@ impl Store {
 
     pub(super) async fn migrate_with(&self, migrations: &[Migration]) -> Result<Vec<Migration>, StoreError> {
         self.version().await?;
+        self.check_topology().await?;
+        let pending = self.pending(migrations).await?;
+        // Where nothing is to be done nothing is sent: whoever may only read and write can start a collector.
+        if pending.is_empty() {
+            return Ok(pending);
+        }
         self.make_database().await?;
         self.run_statement(RECORD_TABLE).await?;
-        let pending = self.pending(migrations).await?;
         for migration in &pending {
             self.run(migration).await.map_err(|source| StoreError::Migration {
                 name: migration.name.to_owned(),
@@ -114,7 +118,10 @@ impl Store {
     async fn make_database(&self) -> Result<(), StoreError> {
         let client = self.client();
         let Some(name) = client.database() else { return Ok(()) };
-        let sql = format!("CREATE DATABASE IF NOT EXISTS {}", quote(name));
+        let sql = match self.cluster() {
+            Some(cluster) => cluster.create_database(&quote(name)),
+            None => format!("CREATE DATABASE IF NOT EXISTS {}", quote(name)),
+        };
         // A client that names a missing database is refused even this.
         let client = client.clone().with_database("system");
         self.in_time(client.query_raw(&sql).execute()).await
@@ -128,8 +135,41 @@ impl Store {
         self.insert("migrations", None, &[record]).await
     }
 
+    /// Makes the table of day keys where a backup brought all the others.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn make_day_keys(&self) -> Result<(), StoreError> {
+        let all = MIGRATIONS.iter().flat_map(|migration| statements(migration.sql));
+        for statement in all.filter(|statement| statement.contains("CREATE TABLE IF NOT EXISTS day_keys")) {
+            self.run_statement(statement).await?;
+        }
+        Ok(())
+    }
+
     async fn run_statement(&self, statement: &str) -> Result<(), StoreError> {
-        self.in_time(self.client().query_raw(statement).execute()).await
+        let Some(cluster) = self.cluster() else {
+            return self.in_time(self.client().query_raw(statement).execute()).await;
+        };
+        let client = self.client();
+        for statement in cluster.statements(statement, client.database().unwrap_or("default"))? {
+            self.in_time(client.query_raw(&statement).execute()).await?;
+        }
+        Ok(())
+    }
+
+    /// One node's tables don't become a cluster's by themselves, nor the other way round.
+    async fn check_topology(&self) -> Result<(), StoreError> {
+        let client = self.client().with_database("system");
+        let sql = "SELECT engine FROM system.tables WHERE database = {database:String} AND name = 'events'";
+        let query = client.query_raw(sql).param("database", self.database_name());
+        let engine: Option<String> = self.in_time(query.fetch_optional()).await?;
+        match engine.map(|engine| engine == "Distributed") {
+            Some(is_on_cluster) if is_on_cluster != self.cluster().is_some() => {
+                Err(StoreError::OtherTopology { is_on_cluster })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Those not recorded yet, after comparing those that are.
@@ -170,7 +210,7 @@ impl Store {
 }
 
 /// A name in SQL (<https://clickhouse.com/docs/sql-reference/syntax#identifiers>).
-fn quote(name: &str) -> String {
+pub(super) fn quote(name: &str) -> String {
     format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
 }
 

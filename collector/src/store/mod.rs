@@ -7,6 +7,7 @@
 //! Every call has a time limit, and every failure says by [`StoreError::is_retryable`] whether the same call may
 //! succeed later. When in doubt it may: what is given up is lost.
 
+mod cluster;
 mod connection;
 mod error;
 mod insert;
@@ -16,6 +17,7 @@ mod rows;
 mod staged;
 mod statements;
 
+pub use cluster::Cluster;
 pub use connection::{Settings, Store, Version};
 pub use error::StoreError;
 pub use migrate::{MIGRATIONS, Migration};

@@ -1,5 +1,6 @@
 //! Beacons sent from several connections at once, and what must be stored of them afterwards.
 
+#![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, reason = "a failure here is the test's finding")]
 
 use crate::{

@@ -102,6 +102,8 @@ named_enum! {
         RateLimit = "rate-limit",
         /// The spool is full or can't be written. 503.
         SpoolUnavailable = "spool-unavailable",
+        /// The site holds so much of the spool that the rest is kept for other sites. 503.
+        SiteShare = "site-share",
         /// The client went away or was too slow. 408.
         Timeout = "timeout",
         /// More slow bodies at once than the limit allows. 503.

@@ -183,7 +183,7 @@ impl Collector {
             .map_err(|source| ServeError::ControlSocket { path: control_socket::path(&config.data_dir), source })?;
         let work = vec![
             tokio::spawn(socket.serve(Arc::clone(&engine), stop_work.clone().cancelled_owned())),
-            tokio::spawn(refresh_control(control.clone(), keeper.watch(), store_answers, stop_work.clone())),
+            tokio::spawn(refresh_control(control.clone(), spool.clone(), keeper.watch(), store_answers, stop_work.clone())),
             tokio::spawn(Arc::clone(&data_files).watch(stop_work.clone())),
             tokio::spawn(update_regularly(config.clone(), stop_work.clone())),
             tokio::spawn(audit_writer.run(stop_work.clone())),
@@ -363,6 +363,7 @@ fn open_spool(config: &Config, master_key: &MasterKey, counters: &Counters) -> R
 
 async fn refresh_control(
     control: Control,
+    spool: Spool,
     state: watch::Receiver<StoreState>,
     store_answers: Arc<AtomicBool>,
     stop: CancellationToken,
@@ -374,6 +375,7 @@ async fn refresh_control(
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
+        spool.share_between_sites(control.snapshot().load().sites.len() > 1);
         if *state.borrow() != StoreState::Ready {
             continue;
         }

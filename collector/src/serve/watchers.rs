@@ -36,6 +36,7 @@ impl MetricsSource for SpoolWatcher {
             Sample::new(Metric::SpoolEvents, status.events_waiting),
             Sample::new(Metric::SpoolOldestAge, status.oldest_age.map_or(0, |age| age.as_secs())),
             Sample::new(Metric::SpoolDamaged, status.damaged),
+            Sample::new(Metric::SpoolDamagedRemoved, status.damaged_removed),
         ]
     }
 }

@@ -18,6 +18,8 @@ pub(crate) trait Files: Debug + Send + Sync {
     fn create(&self, path: &Path) -> io::Result<Box<dyn AppendFile>>;
     /// The whole file; refuses one longer than `limit` bytes with `FileTooLarge`.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
+    /// How long a file is, in bytes.
+    fn length(&self, path: &Path) -> io::Result<u64>;
     /// Puts what a file holds on disk.
     fn sync(&self, path: &Path) -> io::Result<()>;
     /// Replaces bytes inside a file and puts them on disk.
@@ -74,6 +76,10 @@ impl Files for RealFiles {
         let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
         file.take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        Ok(fs::metadata(path)?.len())
     }
 
     fn sync(&self, path: &Path) -> io::Result<()> {

@@ -45,7 +45,7 @@ use crate::{
 };
 use files::{Files, RealFiles};
 use record::{DropCount, Record, SpooledBeacon};
-use recovery::{ClosedSegment, MAX_SEGMENT_BYTES, move_aside};
+use recovery::{ClosedSegment, MAX_SEGMENT_BYTES, bound_damaged, move_aside};
 use segment::{SEALED_KEY, SegmentKey};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -60,6 +60,10 @@ use writer::Writer;
 
 /// Longest record, encoded, in bytes: far above what a beacon of 64 KiB can become.
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
+/// While several sites share the spool, one of them may hold this many times what is free. A site alone is so refused at nine
+/// tenths of the spool, two that flood it at 47 % each, and there is always room for one more. (Shared-memory switches give
+/// room to their queues by the same rule: Choudhury and Hahne, "Dynamic queue length thresholds", 1998.)
+const SHARE_OF_FREE: u64 = 9;
 /// Most memory that records waiting for the disk may take, in bytes.
 const MAX_QUEUED_BYTES: u64 = 32 << 20;
 
@@ -81,7 +85,7 @@ pub enum Sync {
 pub struct Settings {
     /// Where the segments are; created if missing. Nothing else may write there.
     pub folder: PathBuf,
-    /// Most bytes on disk and in the queue; appends are refused beyond. `damaged/` does not count.
+    /// Most bytes on disk and in the queue; appends are refused beyond. `damaged/` may take as much again.
     pub max_bytes: u64,
     /// A segment is closed when it is this long, in bytes; at most 256 MiB.
     pub segment_bytes: u64,
@@ -146,6 +150,9 @@ pub enum AppendError {
     /// The spool is at its limit on disk, or its queue is: try again later.
     #[error("the spool is full: ClickHouse has been away for long, or [spool].max_bytes is too small")]
     Full,
+    /// The record's site holds so much of the spool that the rest is kept for other sites.
+    #[error("one site holds nearly all of the spool; what is left is for the others")]
+    SiteShare,
     /// The spool is closed.
     #[error("the spool is closed: firmsight is stopping")]
     Closed,
@@ -172,6 +179,8 @@ pub struct Status {
     pub last_sync_error: Option<String>,
     /// Files that were found damaged since the start, at the start included.
     pub damaged: u64,
+    /// Damaged files that were removed since then, because those kept took more room than the spool may.
+    pub damaged_removed: u64,
 }
 
 /// What a segment holds.
@@ -250,6 +259,10 @@ type DropKey = (SiteId, UtcDay, DropReason);
 struct State {
     queue: VecDeque<Pending>,
     queued_bytes: u64,
+    /// Bytes of each site, queued and on disk.
+    bytes_of: HashMap<SiteId, u64>,
+    /// Of these, bytes in the active segment.
+    active_bytes_of: HashMap<SiteId, u64>,
     drops: HashMap<DropKey, u64>,
     drops_since: Option<Instant>,
     active: Option<Uuid>,
@@ -263,9 +276,12 @@ struct State {
     ready: u64,
     next_order: u64,
     damaged: u64,
+    damaged_removed: u64,
     last_error: Option<String>,
     /// Whether the writer is to find out by itself if the error lasts.
     probe: bool,
+    /// Whether several sites share it.
+    is_shared: bool,
     probed: Option<Instant>,
     close_error: Option<String>,
     closing: bool,
@@ -283,6 +299,8 @@ struct Closed {
 struct Pending {
     encoded: Vec<u8>,
     events: u64,
+    /// Whose it is, and how much of the spool it takes.
+    share: Option<(SiteId, u64)>,
     done: oneshot::Sender<Result<(), AppendError>>,
 }
 
@@ -294,6 +312,16 @@ impl Pending {
 }
 
 impl State {
+    /// Takes off what a site holds; one that holds nothing is forgotten.
+    fn release(&mut self, site: &SiteId, bytes: u64) {
+        if let Some(held) = self.bytes_of.get_mut(site) {
+            *held = held.saturating_sub(bytes);
+            if *held == 0 {
+                self.bytes_of.remove(site);
+            }
+        }
+    }
+
     fn add_closed(&mut self, segment: ClosedSegment) {
         self.closed_bytes += segment.bytes;
         self.closed_events += segment.events;
@@ -307,6 +335,9 @@ impl State {
             self.closed_bytes -= closed.segment.bytes;
             self.closed_events -= closed.segment.events;
             self.ready -= u64::from(!closed.handed_out);
+            for (site, bytes) in &closed.segment.bytes_of {
+                self.release(site, *bytes);
+            }
         }
     }
 }
@@ -332,7 +363,7 @@ impl Shared {
 
     /// Reads a segment as it was promised, whatever happened to its file since.
     fn read(&self, handed_out: &ClosedSegment) -> Result<Segment, SpoolError> {
-        let ClosedSegment { id, path, bytes, events } = handed_out;
+        let ClosedSegment { id, path, bytes, events, .. } = handed_out;
         let lost = |damage| Segment {
             id: *id,
             beacons: Vec::new(),
@@ -403,9 +434,16 @@ impl Spool {
                 settings.segment_bytes, settings.max_bytes
             )));
         }
-        let (recovery, segments) = recovery::recover(&*files, &settings.folder, key)?;
-        let mut state = State { damaged: recovery.damaged.len() as u64, ..State::default() };
+        let (recovery, segments) = recovery::recover(&*files, &settings.folder, key, settings.max_bytes)?;
+        let mut state = State {
+            damaged: recovery.damaged.len() as u64,
+            damaged_removed: recovery.damaged_removed,
+            ..State::default()
+        };
         for segment in segments {
+            for (site, bytes) in &segment.bytes_of {
+                *state.bytes_of.entry(site.clone()).or_default() += bytes;
+            }
             state.add_closed(segment);
         }
         let writer = Writer::new(Arc::clone(&files), key.clone(), settings.clone());
@@ -436,9 +474,10 @@ impl Spool {
         if encoded.len() > MAX_RECORD_BYTES {
             return Err(AppendError::TooLarge(encoded.len()));
         }
-        let events = match record {
-            Record::Beacon(beacon) => beacon.events.len() as u64,
-            Record::Drops(_) => 0,
+        let needs = writer::bytes_on_disk(encoded.len());
+        let (events, share) = match record {
+            Record::Beacon(beacon) => (beacon.events.len() as u64, Some((beacon.site.clone(), needs))),
+            Record::Drops(_) => (0, None),
         };
         let (done, answer) = oneshot::channel();
         {
@@ -448,15 +487,32 @@ impl Spool {
             }
             let queued = state.queued_bytes + encoded.len() as u64;
             let on_disk = state.closed_bytes + state.active_bytes;
-            let needed = on_disk + state.queued_bytes + writer::bytes_on_disk(encoded.len());
-            if queued > MAX_QUEUED_BYTES || needed > self.0.0.settings.max_bytes {
+            let needed = on_disk + state.queued_bytes + needs;
+            let max_bytes = self.0.0.settings.max_bytes;
+            if queued > MAX_QUEUED_BYTES || needed > max_bytes {
                 return Err(AppendError::Full);
             }
+            if let Some((site, bytes)) = &share {
+                let held = state.bytes_of.get(site).copied().unwrap_or_default();
+                let free = max_bytes - needed;
+                if state.is_shared && held + bytes > free.saturating_mul(SHARE_OF_FREE) {
+                    return Err(AppendError::SiteShare);
+                }
+                match state.bytes_of.get_mut(site) {
+                    Some(held) => *held += bytes,
+                    None => drop(state.bytes_of.insert(site.clone(), *bytes)),
+                }
+            }
             state.queued_bytes = queued;
-            state.queue.push_back(Pending { encoded, events, done });
+            state.queue.push_back(Pending { encoded, events, share, done });
         }
         self.0.0.work.notify_one();
         answer.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// Whether several sites share the spool, so that none of them may fill it alone. Not so at first.
+    pub fn share_between_sites(&self, is_shared: bool) {
+        self.0.0.lock().is_shared = is_shared;
     }
 
     /// Counts dropped events, without waiting: they ride with the next frame. A crash before that loses the count.
@@ -508,7 +564,12 @@ impl Spool {
         let segment = handle.segment.clone();
         let read = blocking(&handle.segment, "read", move || shared.read(&segment)).await?;
         if read.damaged.is_some() {
-            self.0.0.lock().damaged += 1;
+            let shared = Arc::clone(&self.0.0);
+            let bound = move || Ok(bound_damaged(&*shared.files, &shared.settings.folder, shared.settings.max_bytes));
+            let removed = blocking(&handle.segment, "read", bound).await?;
+            let mut state = self.0.0.lock();
+            state.damaged += 1;
+            state.damaged_removed += removed;
         }
         Ok(read)
     }
@@ -588,6 +649,7 @@ impl Spool {
             oldest_age: ids.map(age_of).max(),
             last_sync_error: state.last_error.clone(),
             damaged: state.damaged,
+            damaged_removed: state.damaged_removed,
         }
     }
 }

@@ -3,11 +3,11 @@
 use super::{
     SpoolError,
     files::Files,
-    segment::{HeaderError, SegmentKey},
+    segment::{Contents, HeaderError, SegmentKey},
 };
-use crate::sealing::MasterKey;
+use crate::{sealing::MasterKey, site::SiteId};
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fmt, io,
     path::{Path, PathBuf},
 };
@@ -17,6 +17,8 @@ use uuid::Uuid;
 pub(super) const SEGMENT_SUFFIX: &str = ".segment";
 /// Where files go that can't be opened, inside the spool's folder.
 const DAMAGED_FOLDER: &str = "damaged";
+/// Most files that are kept there.
+const MAX_DAMAGED_FILES: usize = 10_000;
 /// Longest file that is read as a segment, in bytes.
 pub(super) const MAX_SEGMENT_BYTES: u64 = 512 << 20;
 
@@ -36,6 +38,8 @@ pub struct Recovery {
     pub torn_bytes: u64,
     /// Files with something wrong.
     pub damaged: Vec<Damage>,
+    /// Files of `damaged/` that were removed, oldest first, because those there took more room than the spool may.
+    pub damaged_removed: u64,
 }
 
 /// Something wrong with a file of the spool.
@@ -86,6 +90,8 @@ pub(super) struct ClosedSegment {
     pub(super) bytes: u64,
     /// Events that it should hold.
     pub(super) events: u64,
+    /// How its bytes are shared among the sites in it.
+    pub(super) bytes_of: HashMap<SiteId, u64>,
 }
 
 /// Looks at every segment in the folder, puts what it keeps on disk (so that a second reading finds the same), finishes
@@ -94,6 +100,7 @@ pub(super) fn recover(
     files: &dyn Files,
     folder: &Path,
     key: &MasterKey,
+    max_bytes: u64,
 ) -> Result<(Recovery, Vec<ClosedSegment>), SpoolError> {
     let failed = |source| SpoolError::Folder { folder: folder.to_owned(), source };
     files.create_folder(folder).map_err(failed)?;
@@ -128,6 +135,7 @@ pub(super) fn recover(
         }
     }
     files.sync_folder(folder).map_err(failed)?;
+    recovery.damaged_removed = bound_damaged(files, folder, max_bytes);
     Ok((recovery, segments))
 }
 
@@ -163,8 +171,46 @@ fn recover_file(files: &dyn Files, path: &Path, key: &MasterKey, seen: &mut Hash
         path: path.to_owned(),
         bytes: bytes.len() as u64,
         events: contents.events(),
+        bytes_of: bytes_of(&contents, bytes.len() as u64),
     };
     Ok(Found::Segment { segment, torn_bytes: contents.torn_bytes, damage })
+}
+
+/// A segment's bytes by site, as far as beacons say: each counts for the same share.
+fn bytes_of(contents: &Contents, bytes: u64) -> HashMap<SiteId, u64> {
+    let each = bytes / (contents.beacons.len() as u64).max(1);
+    let mut bytes_of = HashMap::new();
+    for beacon in &contents.beacons {
+        *bytes_of.entry(beacon.site.clone()).or_default() += each;
+    }
+    bytes_of
+}
+
+/// Keeps `damaged/` within the room that the spool itself may take: removes the oldest files beyond it, and says so. How many.
+pub(super) fn bound_damaged(files: &dyn Files, folder: &Path, max_bytes: u64) -> u64 {
+    let aside = folder.join(DAMAGED_FOLDER);
+    // Names sort by age; no folder, no files.
+    let mut names = files.list(&aside).unwrap_or_default();
+    names.sort_unstable_by(|one, next| next.cmp(one));
+    let (mut kept, mut count, mut removed) = (0_u64, 0, 0);
+    for name in names {
+        let path = aside.join(name);
+        kept = kept.saturating_add(files.length(&path).unwrap_or_default());
+        count += 1;
+        if kept <= max_bytes && count <= MAX_DAMAGED_FILES {
+            continue;
+        }
+        match files.remove(&path) {
+            Ok(()) => {
+                removed += 1;
+                tracing::error!(file = %path.display(), "a damaged spool file was removed: damaged/ took more room than the spool may");
+            }
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "a damaged spool file can't be removed");
+            }
+        }
+    }
+    removed
 }
 
 /// Keeps a file that can't be opened out of the way, without deleting it.

@@ -153,7 +153,13 @@ impl Writer {
 
 impl ActiveSegment {
     fn closed(self) -> ClosedSegment {
-        ClosedSegment { id: self.key.id(), path: self.path, bytes: self.bytes, events: self.events }
+        ClosedSegment {
+            id: self.key.id(),
+            path: self.path,
+            bytes: self.bytes,
+            events: self.events,
+            bytes_of: HashMap::new(),
+        }
     }
 }
 
@@ -303,12 +309,14 @@ impl Work {
             Ok(()) => {
                 self.drops.clear();
                 shared.write_succeeded(writer);
+                shared.settle_shares(&pending, true);
                 for pending in pending {
                     pending.answer(Ok(()));
                 }
             }
             Err(failed) => {
                 shared.segment_closed(failed.closed, Some(&failed.error));
+                shared.settle_shares(&pending, false);
                 let error = Arc::new(failed.error);
                 for pending in pending {
                     pending.answer(Err(AppendError::Io(Arc::clone(&error))));
@@ -343,12 +351,28 @@ impl Shared {
         }
     }
 
+    /// What sites hold of the queue goes over to the active segment, or is given up.
+    fn settle_shares(&self, pending: &[Pending], is_written: bool) {
+        let mut state = self.lock();
+        for (site, bytes) in pending.iter().filter_map(|pending| pending.share.as_ref()) {
+            if !is_written {
+                state.release(site, *bytes);
+            } else if let Some(held) = state.active_bytes_of.get_mut(site) {
+                *held += bytes;
+            } else {
+                state.active_bytes_of.insert(site.clone(), *bytes);
+            }
+        }
+    }
+
     /// The active segment is no more; what is left of it can be drained.
     fn segment_closed(&self, closed: Option<ClosedSegment>, error: Option<&io::Error>) {
         let mut state = self.lock();
         (state.active, state.active_bytes, state.active_events) = (None, 0, 0);
-        if let Some(closed) = closed {
-            state.add_closed(closed);
+        let bytes_of = std::mem::take(&mut state.active_bytes_of);
+        match closed {
+            Some(closed) => state.add_closed(ClosedSegment { bytes_of, ..closed }),
+            None => bytes_of.iter().for_each(|(site, bytes)| state.release(site, *bytes)),
         }
         if let Some(error) = error {
             if state.last_error.is_none() {

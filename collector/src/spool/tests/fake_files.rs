@@ -236,6 +236,10 @@ impl Files for FakeFiles {
         if data.len() as u64 > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(data) }
     }
 
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        Ok(self.begin(None)?.node(path)?.data.len() as u64)
+    }
+
     fn sync(&self, path: &Path) -> io::Result<()> {
         self.begin(Some(Operation::Sync))?.node(path)?.sync();
         Ok(())

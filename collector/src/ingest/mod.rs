@@ -129,6 +129,11 @@ pub trait EventSink: Send + Sync + 'static {
     /// # Errors
     /// Why it would not.
     fn check(&self) -> Result<(), AppendError>;
+
+    /// Whether so much waits already that only what is surely wanted should be taken.
+    fn is_under_pressure(&self) -> bool {
+        false
+    }
 }
 
 impl<S: EventSink> EventSink for Arc<S> {
@@ -143,6 +148,10 @@ impl<S: EventSink> EventSink for Arc<S> {
     fn check(&self) -> Result<(), AppendError> {
         S::check(self)
     }
+
+    fn is_under_pressure(&self) -> bool {
+        S::is_under_pressure(self)
+    }
 }
 
 impl EventSink for Spool {
@@ -156,6 +165,10 @@ impl EventSink for Spool {
 
     fn check(&self) -> Result<(), AppendError> {
         Self::check(self)
+    }
+
+    fn is_under_pressure(&self) -> bool {
+        Self::is_under_pressure(self)
     }
 }
 

@@ -83,7 +83,9 @@ pub(super) const fn status_of(rule: RejectRule) -> StatusCode {
         RejectRule::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         RejectRule::UnknownSite | RejectRule::Host | RejectRule::Origin | RejectRule::Consent => StatusCode::FORBIDDEN,
         RejectRule::RateLimit => StatusCode::TOO_MANY_REQUESTS,
-        RejectRule::SpoolUnavailable | RejectRule::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        RejectRule::SpoolUnavailable | RejectRule::SiteShare | RejectRule::Overloaded => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         RejectRule::Timeout => StatusCode::REQUEST_TIMEOUT,
     }
 }

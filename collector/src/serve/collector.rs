@@ -183,7 +183,13 @@ impl Collector {
             .map_err(|source| ServeError::ControlSocket { path: control_socket::path(&config.data_dir), source })?;
         let work = vec![
             tokio::spawn(socket.serve(Arc::clone(&engine), stop_work.clone().cancelled_owned())),
-            tokio::spawn(refresh_control(control.clone(), spool.clone(), keeper.watch(), store_answers, stop_work.clone())),
+            tokio::spawn(refresh_control(
+                control.clone(),
+                spool.clone(),
+                keeper.watch(),
+                store_answers,
+                stop_work.clone(),
+            )),
             tokio::spawn(Arc::clone(&data_files).watch(stop_work.clone())),
             tokio::spawn(update_regularly(config.clone(), stop_work.clone())),
             tokio::spawn(audit_writer.run(stop_work.clone())),

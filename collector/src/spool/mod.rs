@@ -51,7 +51,10 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     io,
     path::PathBuf,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::{Notify, oneshot};
@@ -247,6 +250,8 @@ struct Shared {
     key: MasterKey,
     files: Arc<dyn Files>,
     state: Mutex<State>,
+    /// Whether more than half of the room is taken.
+    is_pressed: AtomicBool,
     /// Wakes the writer.
     work: Condvar,
     /// Wakes those who wait for a segment or for the end.
@@ -452,6 +457,7 @@ impl Spool {
             key: key.clone(),
             files,
             state: Mutex::new(state),
+            is_pressed: AtomicBool::new(false),
             work: Condvar::new(),
             changed: Notify::new(),
         });
@@ -489,6 +495,7 @@ impl Spool {
             let on_disk = state.closed_bytes + state.active_bytes;
             let needed = on_disk + state.queued_bytes + needs;
             let max_bytes = self.0.0.settings.max_bytes;
+            self.0.0.is_pressed.store(needed > max_bytes / 2, Ordering::Relaxed);
             if queued > MAX_QUEUED_BYTES || needed > max_bytes {
                 return Err(AppendError::Full);
             }
@@ -508,6 +515,12 @@ impl Spool {
         }
         self.0.0.work.notify_one();
         answer.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// Whether more than half of the room is taken, as of the last append or removal.
+    #[must_use]
+    pub fn is_under_pressure(&self) -> bool {
+        self.0.0.is_pressed.load(Ordering::Relaxed)
     }
 
     /// Whether several sites share the spool, so that none of them may fill it alone. Not so at first.
@@ -582,7 +595,11 @@ impl Spool {
         let shared = Arc::clone(&self.0.0);
         let segment = handle.segment.clone();
         let outcome = blocking(&handle.segment, "removed", move || shared.remove(&segment)).await;
-        self.0.0.lock().forget_closed(handle.order);
+        let mut state = self.0.0.lock();
+        state.forget_closed(handle.order);
+        let on_disk = state.closed_bytes + state.active_bytes + state.queued_bytes;
+        self.0.0.is_pressed.store(on_disk > self.0.0.settings.max_bytes / 2, Ordering::Relaxed);
+        drop(state);
         outcome
     }
 

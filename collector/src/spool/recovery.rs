@@ -186,7 +186,8 @@ fn bytes_of(contents: &Contents, bytes: u64) -> HashMap<SiteId, u64> {
     bytes_of
 }
 
-/// Keeps `damaged/` within the room that the spool itself may take: removes the oldest files beyond it, and says so. How many.
+/// Keeps `damaged/` within the room that the spool itself may take: removes the oldest files beyond it, never the newest, and
+/// says so. How many.
 pub(super) fn bound_damaged(files: &dyn Files, folder: &Path, max_bytes: u64) -> u64 {
     let aside = folder.join(DAMAGED_FOLDER);
     // Names sort by age; no folder, no files.
@@ -197,7 +198,7 @@ pub(super) fn bound_damaged(files: &dyn Files, folder: &Path, max_bytes: u64) ->
         let path = aside.join(name);
         kept = kept.saturating_add(files.length(&path).unwrap_or_default());
         count += 1;
-        if kept <= max_bytes && count <= MAX_DAMAGED_FILES {
+        if count == 1 || (kept <= max_bytes && count <= MAX_DAMAGED_FILES) {
             continue;
         }
         match files.remove(&path) {

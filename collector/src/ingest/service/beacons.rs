@@ -7,7 +7,7 @@ use super::{
 use crate::{
     counters::{DropReason, RejectRule},
     ingest::{
-        Answer, EventSink,
+        AccessNetworks, Answer, EventSink,
         cookies::{self, Scope, StoredChoice},
         crawler::MAX_USER_AGENT_BYTES,
         page_host::Host,
@@ -145,7 +145,11 @@ impl<S: EventSink> Inner<S> {
             now,
             rate_limit: self.rate_limit.as_ref(),
             judge: &*self.judge,
-            access_networks: self.settings.access_networks,
+            access_networks: if self.sink.is_under_pressure() {
+                AccessNetworks::Drop
+            } else {
+                self.settings.access_networks
+            },
         });
         let withdraws = beacon.events.iter().any(|event| event.kind == EventKind::Forget);
         match outcome {
@@ -207,8 +211,8 @@ impl<S: EventSink> Inner<S> {
         let (sink, counters) = (Arc::clone(&self.sink), Arc::clone(&self.counters));
         let appended = tokio::spawn(async move {
             let appended = sink.append(&Record::Beacon(beacon)).await;
-            if appended.is_err() {
-                counters.reject(RejectRule::SpoolUnavailable, events);
+            if let Err(error) = &appended {
+                counters.reject(rule_of(error), events);
             }
             appended
         });
@@ -222,7 +226,7 @@ impl<S: EventSink> Inner<S> {
             Err(error) => {
                 self.notice_refusal(&error);
                 let detail = "the collector can't keep events at the moment; nothing of this beacon was kept";
-                let mut problem = Problem::of_rule(RejectRule::SpoolUnavailable, "", detail);
+                let mut problem = Problem::of_rule(rule_of(&error), "", detail);
                 problem.retry_after = Some(RETRY_AFTER_SPOOL);
                 problem.answer()
             }
@@ -308,4 +312,13 @@ fn first_language(headers: &HeaderMap) -> &str {
     let first = first.trim();
     let is_tag = first.len() <= LONGEST && first.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if is_tag { first } else { "" }
+}
+
+const fn rule_of(error: &AppendError) -> RejectRule {
+    match error {
+        AppendError::SiteShare => RejectRule::SiteShare,
+        AppendError::Full | AppendError::Closed | AppendError::Io(_) | AppendError::TooLarge(_) => {
+            RejectRule::SpoolUnavailable
+        }
+    }
 }

@@ -274,3 +274,80 @@ fn settings_that_contradict_themselves_are_refused() {
         assert!(matches!(refused, Err(SpoolError::Settings(_))));
     }
 }
+
+/// A beacon of another site.
+fn beacon_of(site: &str, number: u64) -> Record {
+    let Record::Beacon(own) = beacon(number) else { unreachable!() };
+    Record::Beacon(SpooledBeacon { site: site.parse().unwrap(), ..own })
+}
+
+#[tokio::test]
+async fn a_site_that_floods_a_shared_spool_leaves_room_for_the_others_also_after_a_restart() {
+    let files = FakeFiles::new();
+    let settings = Settings { segment_bytes: 20_000, max_bytes: 400_000, ..untimed() };
+    let open = |files: &FakeFiles| {
+        let spool = Spool::open_with(settings.clone(), &master(), Arc::new(files.clone())).unwrap().0;
+        spool.share_between_sites(true);
+        spool
+    };
+    let flood = async |spool: &Spool, site: &str| {
+        let mut taken = 0;
+        loop {
+            match spool.append(&beacon_of(site, taken)).await {
+                Ok(()) => taken += 1,
+                Err(AppendError::SiteShare) => break taken,
+                Err(error) => panic!("{site} was refused for another reason: {error}"),
+            }
+        }
+    };
+    let spool = open(&files);
+    let first = flood(&spool, "noisy").await;
+    assert!(spool.status().bytes > 300_000, "one alone gets nearly all of it: {first}");
+    assert!(spool.is_under_pressure());
+    // Others come in, a flood of theirs less far.
+    spool.append(&beacon_of("quiet", 1)).await.unwrap();
+    let second = flood(&spool, "noisy-too").await;
+    assert!(0 < second && second < first / 5, "{second} of {first}");
+    for number in 2..5 {
+        spool.append(&beacon_of("quiet", number)).await.unwrap();
+    }
+
+    let spool = open(&files.kill());
+    assert!(matches!(spool.append(&beacon_of("noisy", 1)).await, Err(AppendError::SiteShare)));
+    spool.append(&beacon_of("quiet", 5)).await.unwrap();
+    spool.close().await.unwrap();
+    while let Some(handle) = spool.next_segment().await {
+        spool.remove(handle).await.unwrap();
+    }
+    assert!(spool.0.0.lock().bytes_of.is_empty(), "what is stored counts against nobody");
+    assert!(!spool.is_under_pressure());
+}
+
+#[tokio::test]
+async fn what_a_failed_write_refused_counts_against_no_site() {
+    let files = FakeFiles::new();
+    let (spool, _) = open(&files);
+    spool.append(&beacon_of("shop", 1)).await.unwrap();
+    let held = spool.0.0.lock().bytes_of.clone();
+    files.fail_next(&[Operation::Append]);
+    spool.append(&beacon_of("shop", 2)).await.unwrap_err();
+    assert_eq!(spool.0.0.lock().bytes_of, held);
+}
+
+#[tokio::test]
+async fn damaged_files_take_no_more_room_than_the_spool_may_and_the_oldest_go_first() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..10 {
+        std::fs::write(folder.path().join(format!("{number}.segment")), vec![7; 1_000]).unwrap();
+    }
+    let settings = Settings { segment_bytes: 1_000, max_bytes: 4_500, ..Settings::new(folder.path()) };
+    let (spool, recovery) = Spool::open(settings, &master()).unwrap();
+    assert_eq!((recovery.damaged.len(), recovery.damaged_removed), (10, 6));
+    assert_eq!(spool.status().damaged_removed, 6);
+    let mut kept: Vec<_> = std::fs::read_dir(folder.path().join("damaged"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    kept.sort();
+    assert_eq!(kept, ["6.segment", "7.segment", "8.segment", "9.segment"]);
+}

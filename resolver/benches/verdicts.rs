@@ -48,7 +48,9 @@ fn random_addresses() -> Vec<IpAddr> {
 
 fn verdicts(criterion: &mut Criterion) {
     let settings = Settings { dns: false, ..Settings::default() };
-    let resolver = Resolver::new(Databases::open_default().unwrap(), settings).unwrap();
+    let databases = Databases::open_default().unwrap();
+    databases.prepare();
+    let resolver = Resolver::new(databases, settings).unwrap();
     let addresses = random_addresses();
     for address in &addresses {
         black_box(resolver.judge(Some(*address), NameAnswer::NotAsked));

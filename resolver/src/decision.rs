@@ -17,8 +17,9 @@
 
 use crate::{
     Company, CompanyId, Confidence, Evidence, EvidenceList, NetworkKind, Source,
-    rules::{Rules, calibration::Calibration},
+    rules::{Rules, calibration::Line},
 };
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// An organisation that may be the visitor.
@@ -104,7 +105,7 @@ impl Scores {
 pub(crate) struct Case {
     scores: Scores,
     evidence: EvidenceList,
-    candidates: Vec<Candidate>,
+    candidates: SmallVec<[Candidate; 2]>,
     is_final: bool,
 }
 
@@ -146,11 +147,11 @@ impl Case {
     /// Weighs everything.
     pub(crate) fn decide(self, rules: &Rules) -> Decision {
         let winner = self.scores.winner(rules.weights.least_score);
-        let company = if winner.is_organisation() { self.company(&rules.calibration) } else { None };
+        let company = if winner.is_organisation() { self.company(winner, rules) } else { None };
         Decision { kind: winner, company, is_final: self.is_final, evidence: self.evidence }
     }
 
-    fn company(&self, calibration: &Calibration) -> Option<Company> {
+    fn company(&self, kind: NetworkKind, rules: &Rules) -> Option<Company> {
         // Of equally heavy candidates the first proposed stays.
         let best = self.candidates.iter().rev().max_by(|a, b| a.weight.total_cmp(&b.weight))?;
         let of_best: f32 = self
@@ -160,15 +161,15 @@ impl Case {
             .map(|candidate| candidate.weight.exp())
             .sum();
         let of_all: f32 = self.candidates.iter().map(|candidate| candidate.weight.exp()).sum();
+        let line = Line::of(best.source, kind, &self.evidence);
+        let right = rules.calibration.right(line, self.scores.organisation());
         Some(Company {
             id: best.id(),
             name: best.name.clone(),
             domain: best.domain.clone(),
             industry: best.industry.clone(),
             source: best.source,
-            confidence: Confidence::new(
-                calibration.right(best.source, self.scores.organisation()) * (of_best / of_all),
-            ),
+            confidence: Confidence::new(right * (of_best / of_all)),
         })
     }
 }

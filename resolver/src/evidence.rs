@@ -135,6 +135,13 @@ impl Statement {
     }
 }
 
+impl Statement {
+    /// Whether this says that a name is in a domain of whose owner nothing is known.
+    pub(crate) fn is_of_unknown_domain(&self) -> bool {
+        matches!(self.0, Words::NameInDomain { place: NamePlace::Unknown, .. })
+    }
+}
+
 impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {

@@ -2,7 +2,11 @@
 //! of the network databases, and what a verdict's evidence would come to with other constants. No part of the library's
 //! interface.
 
-use crate::{Databases, EvidenceList, NetworkKind, ResolverError, decision::Scores, rules::Rules};
+use crate::{
+    Databases, EvidenceList, NetworkKind, ResolverError, Source,
+    decision::Scores,
+    rules::{Rules, calibration::Line},
+};
 
 /// One autonomous system.
 #[derive(Clone, Debug)]
@@ -57,13 +61,27 @@ fn scores(evidence: &EvidenceList) -> Scores {
     scores
 }
 
+/// The least score that a kind must have to be named (`decision_weights.csv`).
+///
+/// # Errors
+/// When a rule file is malformed.
+pub fn least_score() -> Result<f32, ResolverError> {
+    Ok(Rules::compile()?.weights.least_score)
+}
+
 /// The model's probability that the network is an organisation's own, before `calibration.csv`.
 #[must_use]
 pub fn organisation_share(evidence: &EvidenceList) -> f32 {
     scores(evidence).organisation()
 }
 
-/// The kind that would win with these weights added.
+/// The line of `calibration.csv` for a company that a signal named in a network of this kind.
+#[must_use]
+pub fn calibration_line(signal: Source, kind: NetworkKind, evidence: &EvidenceList) -> Option<&'static str> {
+    Line::of(signal, kind, evidence).map(Line::as_str)
+}
+
+/// The kind that would win with these weights added, where a kind must have this score at least.
 #[must_use]
 pub fn winner_with(evidence: &EvidenceList, added: &[(NetworkKind, f32)], least_score: f32) -> NetworkKind {
     let mut scores = scores(evidence);

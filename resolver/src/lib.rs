@@ -60,6 +60,7 @@
 struct Readme;
 
 mod company_databases;
+mod company_record;
 mod databases;
 mod decision;
 #[cfg(feature = "dns")]

@@ -7,7 +7,10 @@
 //! decodes only those fields, borrowed from the mapped file. The first file that knows a fact wins, in the order given.
 
 use crate::{
-    ResolverError, mapped_file::MappedFile, rules::operator_sizes::Footprint, search_tree::SearchTree,
+    ResolverError,
+    mapped_file::MappedFile,
+    rules::operator_sizes::Footprint,
+    search_tree::{Ipv4Index, SearchTree},
     verdict::Location,
 };
 use maxminddb::{LookupResult, MaxMindDbError, Reader, WithinOptions};
@@ -108,8 +111,6 @@ impl OperatorKey {
 /// Facts about an address, borrowed from mapped files; empty where unknown.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Facts<'a> {
-    /// Which records of the network databases the facts on the operator came from.
-    pub(crate) operator: OperatorKey,
     pub(crate) asn: Option<u32>,
     pub(crate) as_name: &'a str,
     pub(crate) as_domain: &'a str,
@@ -120,20 +121,16 @@ pub(crate) struct Facts<'a> {
 /// A record of a city or country database: where it is, to be read when needed.
 pub(crate) struct Place<'a> {
     mmdb: &'a Mmdb,
-    found: LookupResult<'a, MappedFile>,
-    offset: usize,
+    ip: IpAddr,
+    /// A number that no other record of this file has.
+    pub(crate) offset: usize,
 }
 
 impl Place<'_> {
-    /// A number that no other record of this file has.
-    pub(crate) fn offset(&self) -> usize {
-        self.offset
-    }
-
     /// Where the address is. The network database's country is the better one: where the city database names another
     /// country, its city is wrong too and is left out.
     pub(crate) fn location(&self, network_country: &str) -> Location {
-        let (country, region, city) = self.mmdb.read_place(&self.found);
+        let (country, region, city) = self.mmdb.read_place(self.ip);
         if network_country.is_empty() || network_country.eq_ignore_ascii_case(country) {
             Location { country_code: country.to_ascii_uppercase(), region: region.to_owned(), city: city.to_owned() }
         } else {
@@ -148,6 +145,7 @@ pub(crate) struct Mmdb {
     pub(crate) kind: DatabaseKind,
     nested: bool,
     file: MappedFile,
+    ipv4: Option<Ipv4Index>,
     reader: Reader<MappedFile>,
 }
 
@@ -172,7 +170,8 @@ impl Mmdb {
                 fields: sample.describe(),
             });
         };
-        Ok(Self { path: path.to_owned(), kind, nested, file, reader })
+        let ipv4 = SearchTree::new(&file, reader.metadata()).and_then(|tree| tree.ipv4_index());
+        Ok(Self { path: path.to_owned(), kind, nested, file, ipv4, reader })
     }
 
     fn tree(&self) -> Option<SearchTree<'_>> {
@@ -198,10 +197,8 @@ impl Mmdb {
         if self.kind != DatabaseKind::Asn {
             return;
         }
-        let found = self.find(ip);
-        facts.operator.push(found.as_ref().and_then(LookupResult::offset));
+        let Some(found) = self.find(ip) else { return };
         if facts.asn.is_none()
-            && let Some(found) = found
             && let Ok(Some(record)) = found.decode::<AsnRecord<'_>>()
         {
             facts.asn = record.asn.map(|AsNumber(number)| number);
@@ -216,12 +213,12 @@ impl Mmdb {
         if !matches!(self.kind, DatabaseKind::City | DatabaseKind::Country) {
             return None;
         }
-        let found = self.find(ip)?;
-        Some(Place { mmdb: self, offset: found.offset()?, found })
+        Some(Place { mmdb: self, ip, offset: self.offset(ip)? })
     }
 
     /// Country, region and city; empty where unknown. A damaged record counts as no record.
-    fn read_place<'a>(&'a self, found: &LookupResult<'a, MappedFile>) -> (&'a str, &'a str, &'a str) {
+    fn read_place(&self, ip: IpAddr) -> (&str, &str, &str) {
+        let Some(found) = self.find(ip) else { return ("", "", "") };
         if self.nested {
             let Ok(Some(record)) = found.decode::<NestedPlace<'_>>() else { return ("", "", "") };
             (
@@ -242,8 +239,13 @@ impl Mmdb {
     /// Adds where the record of an address's operator is, for files that know operators.
     pub(crate) fn find_operator(&self, ip: IpAddr, key: &mut OperatorKey) {
         if self.kind == DatabaseKind::Asn {
-            key.push(self.find(ip).and_then(|found| found.offset()));
+            key.push(self.offset(ip));
         }
+    }
+
+    /// Where the record of an address is.
+    fn offset(&self, ip: IpAddr) -> Option<usize> {
+        self.tree()?.record(ip, self.ipv4.as_ref())
     }
 
     fn find(&self, ip: IpAddr) -> Option<LookupResult<'_, MappedFile>> {

@@ -118,6 +118,29 @@ pub(crate) fn display_name(registered: &str) -> String {
     if name.is_empty() { registered.trim().to_owned() } else { name.to_owned() }
 }
 
+/// The longest name that keeps its capitals: `IBM`, `NASA`.
+const ACRONYM: usize = 4;
+
+/// A network operator's name for people. What registries hold is often a handle (`APPLE-ENGINEERING`, `ACME-AS`): where it
+/// begins with the first label of the operator's domain, that label is the name.
+#[must_use]
+pub(crate) fn operator_name(registered: &str, domain: Option<&str>) -> String {
+    let shown = display_name(registered);
+    let is_handle = shown.contains(['-', '_'])
+        && shown.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_'));
+    let Some(label) = domain.filter(|_| is_handle).and_then(|domain| domain.split('.').next()) else { return shown };
+    let letters = |text: &str| text.replace(['-', '_'], "").to_ascii_lowercase();
+    if label.is_empty() || !letters(&shown).starts_with(&letters(label)) {
+        return shown;
+    }
+    let capitals = |part: &str| match part.split_at_checked(1) {
+        _ if part.len() <= ACRONYM => part.to_ascii_uppercase(),
+        Some((first, rest)) => first.to_ascii_uppercase() + rest,
+        None => String::new(),
+    };
+    label.split('-').map(capitals).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +162,22 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(display_name(registered), expected, "{registered}");
+        }
+    }
+
+    #[test]
+    fn handles_of_registries_become_names_by_the_operators_domain() {
+        for (registered, domain, expected) in [
+            ("APPLE-ENGINEERING", Some("apple.com"), "Apple"),
+            ("RED-HAT-AS", Some("red-hat.example"), "RED HAT"),
+            ("REDHAT-0", Some("redhat.com"), "Redhat"),
+            ("IBM-EI", Some("ibm.com"), "IBM"),
+            ("APPLE-ENGINEERING", None, "APPLE-ENGINEERING"),
+            ("ORANGE-AS", Some("apple.com"), "ORANGE-AS"),
+            ("Hewlett-Packard Company", Some("hp.com"), "Hewlett-Packard Company"),
+            ("SIEMENS", Some("siemens.com"), "SIEMENS"),
+        ] {
+            assert_eq!(operator_name(registered, domain), expected, "{registered} {domain:?}");
         }
     }
 

@@ -30,7 +30,7 @@ use std::{
 };
 
 /// How many places are remembered, some 200 bytes each.
-const MAX_PLACES: usize = 65_536;
+const MAX_PLACES: usize = 131_072;
 /// How long a verdict with an answer of DNS is given again before DNS's own cache is asked: its shortest time.
 #[cfg(feature = "dns")]
 const NAMED_VERDICT: Duration = Duration::from_secs(5 * 60);
@@ -97,8 +97,8 @@ struct Data {
     databases: Databases,
     rules: Rules,
     operators: OperatorCache,
-    /// By database, record and the network's country.
-    places: Cache<(usize, usize, Arc<str>), Arc<Location>>,
+    /// By database, record and the network's country, in one number.
+    places: Cache<u64, Arc<Location>>,
     verdicts: VerdictCache,
 }
 
@@ -405,12 +405,25 @@ impl Data {
         let Some((database, place)) = self.databases.place(ip) else {
             return Arc::new(Location { country_code: network_country.to_string(), ..Location::default() });
         };
-        let key = (database, place.offset(), Arc::clone(network_country));
+        let make = || Arc::new(place.location(network_country));
+        let Some(key) = place_key(database, place.offset, network_country) else { return make() };
         if let Some(known) = self.places.get(&key) {
             return known;
         }
-        let made = Arc::new(place.location(network_country));
+        let made = make();
         self.places.insert(key, Arc::clone(&made));
         made
     }
+}
+
+/// A number that no other place has, by 8 bits of database, 40 of record and 16 of country (ISO 3166-1 alpha-2 or none).
+fn place_key(database: usize, offset: usize, country: &str) -> Option<u64> {
+    let database = u64::from(u8::try_from(database).ok()?);
+    let offset = u64::try_from(offset).ok().filter(|offset| offset >> 40 == 0)?;
+    let country = match country.as_bytes() {
+        [] => 0,
+        [first, second] => u64::from(u16::from_be_bytes([*first, *second])),
+        _ => return None,
+    };
+    Some(database << 56 | offset << 16 | country)
 }

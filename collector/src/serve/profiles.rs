@@ -28,6 +28,8 @@ pub(crate) struct FollowedProfiles {
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
+    /// For private copies: whoever shortens the file must not end the server.
+    copies: PathBuf,
     state: Mutex<State>,
     is_opening: AtomicBool,
 }
@@ -40,15 +42,15 @@ struct State {
 }
 
 impl FollowedProfiles {
-    /// Opens the file, where there is one.
+    /// Opens the file, where there is one, by a private copy in the folder `copies`.
     ///
     /// # Errors
-    /// When it is damaged.
-    pub(crate) fn open(path: PathBuf) -> Result<Self, ResolverError> {
+    /// When it is damaged, or can't be copied.
+    pub(crate) fn open(path: PathBuf, copies: PathBuf) -> Result<Self, ResolverError> {
         let stamp = stamp(&path);
-        let profiles = stamp.map(|_| Profiles::open(&path).map(Arc::new)).transpose()?;
+        let profiles = stamp.map(|_| Profiles::open_copy(&path, &copies).map(Arc::new)).transpose()?;
         let state = Mutex::new(State { profiles, stamp, asked: Instant::now() });
-        Ok(Self { inner: Arc::new(Inner { path, state, is_opening: AtomicBool::new(false) }) })
+        Ok(Self { inner: Arc::new(Inner { path, copies, state, is_opening: AtomicBool::new(false) }) })
     }
 
     fn profiles(&self, now: Instant) -> Option<Arc<Profiles>> {
@@ -72,7 +74,7 @@ impl FollowedProfiles {
 
 impl Inner {
     fn reopen(&self) {
-        match Profiles::open(&self.path) {
+        match Profiles::open_copy(&self.path, &self.copies) {
             Ok(profiles) => {
                 let companies = profiles.status().companies;
                 self.state.lock().unwrap_or_else(PoisonError::into_inner).profiles = Some(Arc::new(profiles));
@@ -123,7 +125,7 @@ mod tests {
     fn a_new_file_is_taken_and_a_damaged_one_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("company-profiles");
-        let profiles = FollowedProfiles::open(path.clone()).unwrap();
+        let profiles = FollowedProfiles::open(path.clone(), folder.path().join("copies")).unwrap();
         assert!(profiles.profile("acme.com").is_none());
         write(&path, &["acme.com"]);
         assert!(look(&profiles, "acme.com"));
@@ -133,6 +135,6 @@ mod tests {
         assert!(look(&profiles, "acme.com"), "the old ones stay");
         write(&path, &["beta.org", "gamma.net"]);
         assert!(look(&profiles, "beta.org") && profiles.profile("acme.com").is_none());
-        assert!(FollowedProfiles::open(damaged).is_ok(), "no file is no error");
+        assert!(FollowedProfiles::open(damaged, folder.path().join("copies")).is_ok(), "no file is no error");
     }
 }

@@ -103,7 +103,7 @@ fn resolver_settings(config: &Config, with_dns: bool) -> firmsight_resolver::Set
 
 /// Opens the file of company profiles, where there is one.
 pub(super) fn profiles(config: &Config) -> Result<FollowedProfiles, SetupError> {
-    Ok(FollowedProfiles::open(config.company_profiles())?)
+    Ok(FollowedProfiles::open(config.company_profiles(), config.geoip_folder())?)
 }
 
 /// Opens the configured data files.

@@ -27,7 +27,7 @@ mod tree;
 pub use input::{FieldNames, NetworkRow, RowError};
 pub(crate) use input::{domain_of, row_of_json};
 
-use crate::{ResolverError, company_databases::CompanyRecord, mapped_file::MappedFile};
+use crate::{ResolverError, company_record::CompanyRecord, mapped_file::MappedFile};
 use encode::DataSection;
 use maxminddb::{Reader, WithinOptions};
 use sort::{Entry, Sorter};

@@ -12,12 +12,10 @@
 //! a newer version may add fields which an older one skips.
 
 use super::{Profile, ProfileLookup};
-use crate::{CompanyId, ResolverError};
-use memmap2::Mmap;
+use crate::{CompanyId, ResolverError, mapped_file::MappedFile};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
-    fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
@@ -62,7 +60,7 @@ pub struct SourceStatus {
 #[derive(Debug)]
 pub struct Profiles {
     path: PathBuf,
-    map: Mmap,
+    map: MappedFile,
     index: std::ops::Range<usize>,
     status: ProfilesStatus,
 }
@@ -72,16 +70,26 @@ impl Profiles {
     ///
     /// # Errors
     /// One sentence for a file that is missing, unreadable, damaged or of another version.
-    #[allow(unsafe_code)]
     pub fn open(path: &Path) -> Result<Self, ResolverError> {
-        let read = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => ResolverError::Missing { path: path.to_owned() },
-            _ => ResolverError::Read { path: path.to_owned(), source },
-        };
-        let file = File::open(path).map_err(read)?;
-        // SAFETY: the file must not change while it is mapped. `ProfileFileWriter` never writes into an existing one but
-        // renames a new one over it, which leaves the mapped one as it was.
-        let map = unsafe { Mmap::map(&file) }.map_err(read)?;
+        Self::open_from(path, None)
+    }
+
+    /// As [`Self::open`], for a process that must live whatever becomes of the file: a private copy without a name in
+    /// `folder` is mapped, which ends with what is returned.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and where a copy can't be made.
+    pub fn open_copy(path: &Path, folder: &Path) -> Result<Self, ResolverError> {
+        Self::open_from(path, Some(folder))
+    }
+
+    fn open_from(path: &Path, copies: Option<&Path>) -> Result<Self, ResolverError> {
+        let map = MappedFile::open(path, copies).map_err(|error| match error {
+            ResolverError::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                ResolverError::Missing { path }
+            }
+            error => error,
+        })?;
         let damaged = |reason: &str| ResolverError::Damaged {
             path: path.to_owned(),
             reason: format!("{reason}; make it again with `firmsight companies build`"),
@@ -324,6 +332,17 @@ mod tests {
         assert_eq!(profiles.profile("nobody.example"), None);
         assert_eq!(profiles.iter().count(), 201);
         assert_eq!(profiles.status().sources[0].name, "Wikidata");
+    }
+
+    #[test]
+    fn a_private_copy_answers_whatever_becomes_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("companies");
+        written(&path);
+        let profiles = Profiles::open_copy(&path, &folder.path().join("copies")).unwrap();
+        fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+        assert_eq!(profiles.profile("acme.test").unwrap().domain, "acme.example");
+        assert_eq!(profiles.iter().count(), 201);
     }
 
     #[test]

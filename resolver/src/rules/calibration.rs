@@ -1,27 +1,74 @@
 //! `calibration.csv`: from the model's share to how often a company named with it was right.
 //!
 //! Log-odds that are added up as if signals were independent are surer than the world is. The order they give is good;
-//! what a share is worth was counted on labelled cases and is read off a line of straight pieces, one for each signal.
+//! what a share is worth was counted on labelled cases and is read off a line of straight pieces. Shares are alike only
+//! among companies that were named in the same way, so there is a line for each ([`Line`]).
 
 use super::file::rows;
-use crate::{ResolverError, Source};
+use crate::{EvidenceList, NetworkKind, ResolverError, Source};
 use geoip_data::rules::CALIBRATION;
+
+/// How a company was named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// The operator of the network, which the map or a rule calls a business.
+    OperatorBusiness,
+    /// The operator, which the map, a rule or its domain's ending calls a school or an authority.
+    OperatorPublic,
+    /// The operator, of which only its name and size are known.
+    OperatorByName,
+    /// A host name in a domain whose owner is known.
+    HostKnown,
+    /// A host name in a domain of which nothing is known.
+    HostUnknown,
+}
+
+impl Line {
+    const ALL: [Self; 5] =
+        [Self::OperatorBusiness, Self::OperatorPublic, Self::OperatorByName, Self::HostKnown, Self::HostUnknown];
+
+    /// As in the file.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::OperatorBusiness => "operator-business",
+            Self::OperatorPublic => "operator-public",
+            Self::OperatorByName => "operator-by-name",
+            Self::HostKnown => "host-known",
+            Self::HostUnknown => "host-unknown",
+        }
+    }
+
+    /// How a signal named the company of a network of this kind; `None` for signals that are not calibrated.
+    pub(crate) fn of(signal: Source, kind: NetworkKind, evidence: &EvidenceList) -> Option<Self> {
+        let says = |counts: fn(&crate::Evidence) -> bool| evidence.iter().any(counts);
+        match signal {
+            // Words and size speak for and against a business; what is known of a domain speaks for one kind.
+            Source::Asn if says(|one| one.source == Source::Asn && one.kind == Some(NetworkKind::Business)) => {
+                Some(Self::OperatorByName)
+            }
+            Source::Asn if kind == NetworkKind::Business => Some(Self::OperatorBusiness),
+            Source::Asn => Some(Self::OperatorPublic),
+            Source::Ptr if says(|one| one.statement.is_of_unknown_domain()) => Some(Self::HostUnknown),
+            Source::Ptr => Some(Self::HostKnown),
+            _ => None,
+        }
+    }
+}
 
 /// The points of the lines, in rising order.
 #[derive(Debug, Default)]
 pub(crate) struct Calibration {
-    asn: Vec<(f32, f32)>,
-    ptr: Vec<(f32, f32)>,
+    /// In the order of [`Line::ALL`].
+    lines: [Vec<(f32, f32)>; Line::ALL.len()],
 }
 
 impl Calibration {
     pub(super) fn compile() -> Result<Self, ResolverError> {
         let mut calibration = Self::default();
         for row in rows(CALIBRATION, 3)? {
-            let points = match row.text(0) {
-                "asn" => &mut calibration.asn,
-                "ptr" => &mut calibration.ptr,
-                other => return Err(row.error(format!("signal is asn or ptr, not {other:?}"))),
+            let place = Line::ALL.iter().position(|line| line.as_str() == row.text(0));
+            let Some(points) = place.and_then(|place| calibration.lines.get_mut(place)) else {
+                return Err(row.error(format!("there is no line {:?}", row.text(0))));
             };
             let point = (row.number(1)?, row.number(2)?);
             let is_share = |value: f32| (0.0..=1.0).contains(&value);
@@ -34,13 +81,9 @@ impl Calibration {
         Ok(calibration)
     }
 
-    /// How often a company that a signal named with this share is right.
-    pub(crate) fn right(&self, signal: Source, share: f32) -> f32 {
-        let points = match signal {
-            Source::Asn => &self.asn,
-            Source::Ptr => &self.ptr,
-            _ => return share,
-        };
+    /// How often a company that was named in this way with this share is right.
+    pub(crate) fn right(&self, line: Option<Line>, share: f32) -> f32 {
+        let Some(points) = line.and_then(|line| self.lines.get(line as usize)) else { return share };
         let after = points.partition_point(|point| point.0 <= share);
         match (after.checked_sub(1).and_then(|before| points.get(before)), points.get(after)) {
             (Some(low), Some(high)) => low.1 + (high.1 - low.1) * (share - low.0) / (high.0 - low.0),
@@ -56,10 +99,12 @@ mod tests {
 
     #[test]
     fn between_points_the_line_is_straight_and_outside_it_is_level() {
-        let calibration = Calibration { asn: vec![(0.5, 0.4), (0.9, 0.6), (1.0, 1.0)], ptr: Vec::new() };
+        let mut calibration = Calibration::default();
+        calibration.lines[Line::OperatorByName as usize] = vec![(0.5, 0.4), (0.9, 0.6), (1.0, 1.0)];
         for (share, expected) in [(0.0, 0.4), (0.5, 0.4), (0.7, 0.5), (0.9, 0.6), (0.95, 0.8), (1.0, 1.0)] {
-            assert!((calibration.right(Source::Asn, share) - expected).abs() < 1e-6, "{share}");
-            assert_eq!(calibration.right(Source::Ptr, share), share);
+            assert!((calibration.right(Some(Line::OperatorByName), share) - expected).abs() < 1e-6, "{share}");
+            assert_eq!(calibration.right(Some(Line::HostKnown), share), share);
+            assert_eq!(calibration.right(None, share), share);
         }
     }
 }

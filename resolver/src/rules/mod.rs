@@ -26,7 +26,11 @@ use self::{
 };
 use crate::{NetworkKind, ResolverError};
 use geoip_data::rules;
+use quick_cache::DefaultHashBuilder;
 use std::{collections::HashMap, sync::Arc};
+
+/// A table that is filled once from a file and then only asked: quick to ask, with a random seed all the same.
+pub(crate) type Table<K, V> = HashMap<K, V, DefaultHashBuilder>;
 
 /// How an operator stands to those who browse through its network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +57,8 @@ pub(crate) struct Rules {
     pub(crate) weights: Weights,
     pub(crate) calibration: Calibration,
     pub(crate) special_purpose: SpecialPurpose,
-    pub(crate) domain_types: HashMap<String, KindWeight>,
-    pub(crate) operators: HashMap<Arc<str>, Operator>,
+    pub(crate) domain_types: Table<String, KindWeight>,
+    pub(crate) operators: Table<Arc<str>, Operator>,
     suffixes: SuffixRules,
     range_labels: HashMap<(String, String), RangeLabel>,
     pub(crate) ptr_words: WordList<KindWeight>,
@@ -88,12 +92,12 @@ impl Rules {
             let network = row.text(0).parse().map_err(|error| row.error(format!("{error}")))?;
             special_purpose.add(network, row.text(1), row.text(2));
         }
-        let mut domain_types = HashMap::new();
+        let mut domain_types = Table::default();
         for row in rows(rules::DOMAIN_TYPES, 4)? {
             let value = KindWeight { kind: row.kind(1)?, weight: row.number(2)? };
             domain_types.insert(row.text(0).to_owned(), value);
         }
-        let mut operators = HashMap::new();
+        let mut operators = Table::default();
         for row in rows(rules::NETWORK_OPERATORS, 4)? {
             let role = match row.text(2) {
                 "carrier" => OperatorRole::Carrier,

@@ -1,12 +1,12 @@
 //! Domain endings that registries give to one kind of organisation only.
 
-use super::file::KindWeight;
-use std::{collections::HashMap, sync::Arc};
+use super::{Table, file::KindWeight};
+use std::sync::Arc;
 
 /// Domain endings by their first label.
 #[derive(Default)]
 pub(crate) struct SuffixRules {
-    by_first_label: HashMap<String, Vec<(Arc<str>, KindWeight)>>,
+    by_first_label: Table<String, Vec<(Arc<str>, KindWeight)>>,
 }
 
 impl SuffixRules {

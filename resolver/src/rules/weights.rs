@@ -51,6 +51,8 @@ weights! {
     in_own_domain = "in-own-domain";
     in_unknown_domain = "in-unknown-domain";
     own_offices = "own-offices";
+    own_name_server = "own-name-server";
+    own_mail_host = "own-mail-host";
     spells_whole_address = "spells-whole-address";
     spells_part_of_address = "spells-part-of-address";
     counts_hosts = "counts-hosts";

@@ -4,7 +4,7 @@ use super::domain_map::{DomainKnowledge, DomainMap, knowledge};
 use crate::{
     Asn, Evidence, NetworkKind, Source, Statement,
     decision::{Candidate, Case, Scores},
-    names::{display_name, registrable_domain},
+    names::{operator_name, registrable_domain},
     rules::{OperatorRole, Rules, operator_sizes::Footprint},
 };
 use quick_cache::sync::Cache;
@@ -71,7 +71,7 @@ pub(crate) fn judge(system: System<'_>, map: &DomainMap, rules: &Rules) -> Opera
         candidate.id = Some(candidate.id());
         candidate
     };
-    let registered = || display_name(system.name).into();
+    let registered = || operator_name(system.name, domain.as_deref()).into();
     let mut said: Vec<Evidence> = Vec::new();
     let mut say = |source, statement: String, weights: &[(NetworkKind, f32)]| {
         let statement = Statement::shared(statement.into());
@@ -153,5 +153,26 @@ fn own_domain(system: System<'_>, rules: &Rules) -> Option<Arc<str>> {
     match rules.operators.get(&domain).map(|operator| &operator.role) {
         Some(OperatorRole::Borrowed(word)) if !system.name.to_lowercase().contains(word) => None,
         _ => Some(domain),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_company_is_called_by_its_domain_and_not_by_its_network() {
+        let rules = Rules::compile().unwrap();
+        let mapped = DomainMap::from_csv(b"base_reverse_dns,name,type\napple.com,Apple Inc.,Technology\n").unwrap();
+        for (map, name, expected) in [
+            (&mapped, "APPLE-ENGINEERING", "Apple"),
+            (&DomainMap::default(), "APPLE-ENGINEERING", "Apple"),
+            (&DomainMap::default(), "Apple Inc.", "Apple"),
+        ] {
+            let footprint = &|| None;
+            let system = System { number: Some(714), name, domain: "apple.com", country: "US", footprint };
+            let candidate = judge(system, map, &rules).candidate.unwrap();
+            assert_eq!((&*candidate.name, candidate.domain.as_deref()), (expected, Some("apple.com")), "{name}");
+        }
     }
 }

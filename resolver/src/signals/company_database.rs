@@ -8,7 +8,7 @@
 use super::domain_map::{DomainMap, knowledge};
 use crate::{
     DatabaseKind, Evidence, NetworkKind, Source, Statement,
-    company_databases::CompanyRecord,
+    company_record::CompanyRecord,
     decision::{Candidate, Case, Scores},
     names::{display_name, registrable_domain},
     rules::{RangeSays, Rules},

@@ -4,12 +4,9 @@ use crate::{
     NetworkKind, Source,
     evidence::{DomainFact, DomainStatement},
     names::display_name,
-    rules::{OperatorRole, Rules, file::KindWeight},
+    rules::{OperatorRole, Rules, Table, file::KindWeight},
 };
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 /// An upper bound on the size of a domain map: refuses files that were never one.
 const MAX_ROWS: usize = 5_000_000;
@@ -26,7 +23,7 @@ pub(crate) struct DomainOwner {
 /// Registrable domain to owner.
 #[derive(Default)]
 pub(crate) struct DomainMap {
-    owners: HashMap<Arc<str>, DomainOwner>,
+    owners: Table<Arc<str>, DomainOwner>,
 }
 
 impl DomainMap {
@@ -35,7 +32,7 @@ impl DomainMap {
 
     /// Reads comma-separated values under [`Self::HEADER`].
     pub(crate) fn from_csv(bytes: &[u8]) -> Result<Self, String> {
-        let mut owners = HashMap::new();
+        let mut owners = Table::default();
         let mut types: HashSet<Arc<str>> = HashSet::new();
         let mut reader = csv::Reader::from_reader(bytes);
         for record in reader.records() {

@@ -5,5 +5,6 @@ pub(crate) mod asn;
 pub(crate) mod company_database;
 pub(crate) mod domain_map;
 pub(crate) mod exit_lists;
+mod own_hosts;
 pub(crate) mod ptr_name;
 pub(crate) mod range_lists;

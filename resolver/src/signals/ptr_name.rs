@@ -12,7 +12,10 @@
 //!
 //! Statements never hold the name, because names spell addresses.
 
-use super::domain_map::{DomainKnowledge, DomainMap, knowledge};
+use super::{
+    domain_map::{DomainKnowledge, DomainMap, knowledge},
+    own_hosts::OwnHost,
+};
 use crate::{
     Evidence, NetworkKind, Source, Statement,
     decision::{Candidate, Case},
@@ -124,6 +127,7 @@ pub(crate) fn judge(
             if is_confirmed {
                 case.propose(candidate(&known, weight));
             }
+            reading.add_own_host(own_kind, weights.words_share_in_own_domain, weights, case);
             reading.add_words(rules, weights.words_share_in_own_domain, |word| word == NetworkKind::Crawler, case);
         }
         None => {
@@ -138,6 +142,7 @@ pub(crate) fn judge(
                 case.propose(candidate(&known, weight));
             }
             reading.add_spelling(NetworkKind::Residential, 1.0, weights, case);
+            reading.add_own_host(NetworkKind::Business, 1.0, weights, case);
             reading.add_words(rules, 1.0, |_| true, case);
             reading.add_domain_words(rules, case);
         }
@@ -184,6 +189,21 @@ impl Reading<'_> {
                 weight,
             });
         }
+    }
+
+    /// A name server or mail host of its own speaks for the domain's owner.
+    fn add_own_host(&self, kind: NetworkKind, share: f32, weights: &Weights, case: &mut Case) {
+        let Some(host) = OwnHost::of(self.host) else { return };
+        let weight = match host {
+            OwnHost::NameServer => weights.own_name_server,
+            OwnHost::MailHost => weights.own_mail_host,
+        };
+        case.add(Evidence {
+            source: Source::Ptr,
+            statement: Statement::fixed(host.statement()),
+            kind: Some(kind),
+            weight: weight * share * self.share,
+        });
     }
 
     fn add_words(&self, rules: &Rules, share: f32, counts: impl Fn(NetworkKind) -> bool, case: &mut Case) {

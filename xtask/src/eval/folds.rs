@@ -8,8 +8,6 @@ use firmsight_resolver::{NetworkKind, Source, fitting};
 use std::collections::BTreeMap;
 
 const FOLDS: u64 = 5;
-/// `least-score` of decision_weights.csv.
-const LEAST_SCORE: f32 = -1.1;
 /// Steps of the grid for the constants, in tenths, around what is in the files.
 const GRID: std::ops::RangeInclusive<i8> = -8..=8;
 /// What a choice of constants must reach among the operators that no map knows: providers that get no company, hosting
@@ -18,6 +16,12 @@ const LEAST_PROVIDERS: f64 = 0.95;
 const LEAST_HOSTING: f64 = 0.80;
 /// Cases that share a point of the calibration, at least.
 const POINT: usize = 40;
+/// A point of the calibration is drawn towards what its whole line has as if by so many cases more.
+const DRAW: f64 = 10.0;
+/// Shares closer than this are one: sums of the same weights in another order.
+const SAME_SHARE: f32 = 1e-5;
+/// Bounds of the bins of the table of confidence.
+const CONFIDENCES: [f32; 8] = [0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.9, 0.95];
 
 /// Which fifth a case is in: FNV-1a of its subject, so that every run has the same.
 pub(super) fn fold(subject: &str) -> u64 {
@@ -33,7 +37,7 @@ fn is_open(case: &Judged) -> bool {
 }
 
 /// Shares of cases that are right: providers, business and education, government, hosting.
-fn measure(cases: &[&Judged], business: f32, hosting: f32) -> [f64; 4] {
+fn measure(cases: &[&Judged], business: f32, hosting: f32, least_score: f32) -> [f64; 4] {
     let mut right = [0; 4];
     let mut all = [0; 4];
     for case in cases {
@@ -46,7 +50,7 @@ fn measure(cases: &[&Judged], business: f32, hosting: f32) -> [f64; 4] {
         };
         let added = [(NetworkKind::Business, business), (NetworkKind::Hosting, hosting)];
         let is_right = || {
-            let kind = fitting::winner_with(&case.evidence, &added, LEAST_SCORE);
+            let kind = fitting::winner_with(&case.evidence, &added, least_score);
             match group {
                 0 => !kind.is_organisation(),
                 3 => kind == NetworkKind::Hosting,
@@ -60,7 +64,7 @@ fn measure(cases: &[&Judged], business: f32, hosting: f32) -> [f64; 4] {
 }
 
 /// The constants that four fifths choose, and what they come to on the fifth that is left.
-pub(super) fn constants(cases: &[Judged]) -> String {
+pub(super) fn constants(cases: &[Judged], least_score: f32) -> String {
     let mut text = String::new();
     line(&mut text, format_args!("constants chosen without each fifth (added to those in the files), measured on it:"));
     line(
@@ -77,7 +81,7 @@ pub(super) fn constants(cases: &[Judged]) -> String {
         for business in GRID {
             for hosting in GRID {
                 let (business, hosting) = (f32::from(business) / 10.0, f32::from(hosting) / 10.0);
-                let [providers, organisations, _, hosts] = measure(&chosen_on, business, hosting);
+                let [providers, organisations, _, hosts] = measure(&chosen_on, business, hosting, least_score);
                 let short = (LEAST_PROVIDERS - providers).max(0.0) + (LEAST_HOSTING - hosts).max(0.0);
                 let worth = organisations - 100.0 * short;
                 if worth > best.2 {
@@ -87,7 +91,7 @@ pub(super) fn constants(cases: &[Judged]) -> String {
         }
         // The last round leaves nothing out and is measured on all: what the files should have.
         let measured: Vec<&Judged> = every.iter().filter(|case| fold == FOLDS || is_held_out(case)).copied().collect();
-        let shares = measure(&measured, best.0, best.1);
+        let shares = measure(&measured, best.0, best.1, least_score);
         let name = if fold == FOLDS { "all".to_owned() } else { (fold + 1).to_string() };
         line(
             &mut text,
@@ -108,58 +112,65 @@ pub(super) fn constants(cases: &[Judged]) -> String {
     text
 }
 
-/// The model's share of each named company, whether it was right, and its fold, by the signal that named it.
+/// The model's share of each named company, whether it was right, and its fold, by its line of the calibration.
 #[derive(Default)]
 pub(super) struct Shares {
-    by_signal: BTreeMap<&'static str, Vec<(f32, bool, u64)>>,
+    by_line: BTreeMap<&'static str, Vec<(f32, bool, u64)>>,
 }
 
 /// Points of a line from share to right, rising.
 type Points = Vec<(f32, f32)>;
 
 impl Shares {
-    pub(super) fn add(&mut self, signal: &'static str, cases: &[Judged]) {
-        let of = self.by_signal.entry(signal).or_default();
-        for case in cases.iter().filter(|case| case.company.is_some()) {
-            of.push((fitting::organisation_share(&case.evidence), case.is_right, case.fold));
+    pub(super) fn add(&mut self, cases: &[Judged]) {
+        for case in cases {
+            if let Some(line) = case.line {
+                let share = fitting::organisation_share(&case.evidence);
+                self.by_line.entry(line).or_default().push((share, case.is_right, case.fold));
+            }
         }
     }
 
     /// The rows of `calibration.csv`.
     pub(super) fn rows(&self) -> String {
-        let mut text = String::from("signal,share,right\n");
-        for (signal, cases) in &self.by_signal {
+        let mut text = String::from("line,share,right\n");
+        for (name, cases) in &self.by_line {
             for (share, right) in isotonic(cases.iter().map(|(share, right, _)| (*share, *right)).collect()) {
-                line(&mut text, format_args!("{signal},{share:.4},{right:.3}"));
+                line(&mut text, format_args!("{name},{share:.4},{right:.3}"));
             }
         }
         text
     }
 
-    /// What confidence is worth where its calibration was fitted on the other four fifths.
+    /// What confidence is worth where its calibration was fitted on the other four fifths: for operators, for hosts, and
+    /// for each line of these.
     pub(super) fn calibration_by_folds(&self) -> String {
-        const BINS: [f32; 8] = [0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.9, 0.95];
-        let mut text = String::new();
-        for (signal, cases) in &self.by_signal {
-            line(
-                &mut text,
-                format_args!("confidence of companies named by {signal}, calibrated on the other four fifths:"),
-            );
-            let mut shown: Vec<(f32, bool)> = Vec::new();
+        let mut shown: BTreeMap<String, Vec<(f32, bool)>> = BTreeMap::new();
+        for (name, cases) in &self.by_line {
             for fold in 0..FOLDS {
-                let points =
-                    isotonic(cases.iter().filter(|case| case.2 != fold).map(|case| (case.0, case.1)).collect());
-                shown
-                    .extend(cases.iter().filter(|case| case.2 == fold).map(|case| (read_off(&points, case.0), case.1)));
+                let others = cases.iter().filter(|case| case.2 != fold).map(|case| (case.0, case.1));
+                let points = isotonic(others.collect());
+                for case in cases.iter().filter(|case| case.2 == fold) {
+                    let confidence = (read_off(&points, case.0), case.1);
+                    let (subject, _) = name.split_once('-').unwrap_or((name, ""));
+                    shown.entry(format!("by {subject}")).or_default().push(confidence);
+                    shown.entry(format!("by {subject}, {name}")).or_default().push(confidence);
+                }
             }
-            for (index, low) in BINS.iter().enumerate() {
-                let high = BINS.get(index + 1).copied().unwrap_or(1.01);
+        }
+        let mut text = String::new();
+        for (how, shown) in &shown {
+            line(&mut text, format_args!("confidence of companies named {how}, calibrated on the other four fifths:"));
+            let mut off = 0.0;
+            for (index, low) in CONFIDENCES.iter().enumerate() {
+                let high = CONFIDENCES.get(index + 1).copied().unwrap_or(1.01);
                 let bin: Vec<&(f32, bool)> = shown.iter().filter(|(value, _)| value >= low && *value < high).collect();
                 if bin.is_empty() {
                     continue;
                 }
                 let right = bin.iter().filter(|(_, right)| *right).count();
                 let mean = bin.iter().map(|(value, _)| f64::from(*value)).sum::<f64>() / bin.len() as f64;
+                off += (mean - ratio(right, bin.len())).abs() * bin.len() as f64;
                 let (high, all) = (high.min(1.0), bin.len());
                 line(
                     &mut text,
@@ -169,21 +180,42 @@ impl Shares {
                     ),
                 );
             }
-            text.push('\n');
+            let all = shown.len().max(1) as f64;
+            let brier = shown.iter().map(|(value, right)| (f64::from(*value) - f64::from(u8::from(*right))).powi(2));
+            line(
+                &mut text,
+                format_args!("  off by {:.3} on average; Brier score {:.3}\n", off / all, brier.sum::<f64>() / all),
+            );
         }
         text
     }
 }
 
-/// Isotonic regression by pooling adjacent violators, over groups of [`POINT`] cases in the order of their shares.
+/// Isotonic regression by pooling adjacent violators, over groups of [`POINT`] cases or more in the order of their shares;
+/// cases with one share are in one group. Each point is drawn a little towards the whole.
 fn isotonic(mut cases: Vec<(f32, bool)>) -> Points {
     cases.sort_by(|a, b| a.0.total_cmp(&b.0));
     // Sum of shares, right ones, all.
+    let mut groups: Vec<(f64, f64, f64)> = Vec::new();
+    for same in cases.chunk_by(|a, b| (a.0 - b.0).abs() < SAME_SHARE) {
+        let shares = same.iter().map(|case| f64::from(case.0)).sum::<f64>();
+        let right = same.iter().filter(|case| case.1).count() as f64;
+        match groups.last_mut() {
+            Some(group) if group.2 < POINT as f64 => {
+                *group = (group.0 + shares, group.1 + right, group.2 + same.len() as f64);
+            }
+            _ => groups.push((shares, right, same.len() as f64)),
+        }
+    }
+    if let [.., before, last] = groups.as_mut_slice()
+        && last.2 < POINT as f64
+    {
+        *before = (before.0 + last.0, before.1 + last.1, before.2 + last.2);
+        groups.pop();
+    }
     let mut pools: Vec<(f64, f64, f64)> = Vec::new();
-    for group in cases.chunks(POINT) {
-        let shares = group.iter().map(|case| f64::from(case.0)).sum::<f64>();
-        let right = group.iter().filter(|case| case.1).count();
-        pools.push((shares, right as f64, group.len() as f64));
+    for group in groups {
+        pools.push(group);
         while let [.., before, last] = pools.as_slice()
             && before.1 / before.2 >= last.1 / last.2
         {
@@ -192,8 +224,10 @@ fn isotonic(mut cases: Vec<(f32, bool)>) -> Points {
             pools.push(merged);
         }
     }
-    // One case more on either side: a pool without mistakes is not certain.
-    let point = |pool: &(f64, f64, f64)| ((pool.0 / pool.2) as f32, ((pool.1 + 1.0) / (pool.2 + 2.0)) as f32);
+    let (right, all) = pools.iter().fold((0.0, 0.0), |sum, pool| (sum.0 + pool.1, sum.1 + pool.2));
+    // One case more on either side: a line without mistakes is not certain.
+    let whole = (right + 1.0) / (all + 2.0);
+    let point = |pool: &(f64, f64, f64)| ((pool.0 / pool.2) as f32, ((pool.1 + DRAW * whole) / (pool.2 + DRAW)) as f32);
     let mut points: Points = Vec::new();
     for (share, right) in pools.iter().map(point) {
         let right = points.last().map_or(right, |last| right.max(last.1));

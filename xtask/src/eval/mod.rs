@@ -7,7 +7,7 @@
 mod folds;
 
 use crate::{error::Error, eval_databases};
-use firmsight_resolver::{Databases, EvidenceList, NetworkKind, Resolver, Settings, Verdict};
+use firmsight_resolver::{Databases, EvidenceList, NetworkKind, Resolver, Settings, Verdict, fitting};
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -57,14 +57,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
             let judged = systems(&resolver, &table);
             print!("{}", judged.report(worst));
             if arguments.folds {
-                print!("{}", folds::constants(&judged.cases));
+                print!("{}", folds::constants(&judged.cases, fitting::least_score().map_err(other)?));
             }
-            shares.add("asn", &judged.cases);
+            shares.add(&judged.cases);
         } else if table.has("hostname") && table.has("label") {
             for with_address in [false, true] {
                 let (text, judged) = names(&resolver, &table, worst, with_address);
                 print!("{text}");
-                shares.add("ptr", &judged);
+                shares.add(&judged);
             }
         } else if table.has("network") && table.has("connection_type") {
             let cases = table.rows.iter().map(|row| {
@@ -142,6 +142,8 @@ struct Judged {
     /// Which fifth of the cases this is in.
     fold: u64,
     evidence: EvidenceList,
+    /// The line of calibration.csv that the company's confidence was read off.
+    line: Option<&'static str>,
 }
 
 impl Judged {
@@ -156,6 +158,8 @@ impl Judged {
             fold: folds::fold(&subject),
             subject,
             evidence: verdict.evidence.clone(),
+            line: company
+                .and_then(|company| fitting::calibration_line(company.source, verdict.kind, &verdict.evidence)),
             why: verdict
                 .evidence
                 .strongest_first()

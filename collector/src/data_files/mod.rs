@@ -15,12 +15,14 @@ mod source;
 mod tests;
 
 pub use download::DownloadError;
+pub(crate) use source::CLOUDFLARE_LIST;
 pub use source::{BaseUrls, Source, SourceError};
 
 use crate::time::UnixMillis;
 use download::{Client, Fetched, Validators};
 use firmsight_resolver::{Databases, ResolverError};
 use flate2::read::MultiGzDecoder;
+use ipnet::{Ipv4Net, Ipv6Net};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -41,6 +43,8 @@ const LOCK_FILE: &str = "update.lock";
 const MAX_FILE_BYTES: u64 = 16 << 30;
 /// A checksum's file.
 const MAX_CHECKSUM_BYTES: u64 = 4096;
+/// Cloudflare's list has a few dozen networks.
+const MAX_CLOUDFLARE_BYTES: u64 = 1 << 20;
 
 /// What an owner holds: whom to name to publishers.
 #[derive(Clone, Default)]
@@ -225,7 +229,7 @@ impl Updater {
         archive: NamedTempFile,
     ) -> Result<u64, UpdateError> {
         let (target, folder, url) = (self.file(source), self.folder.clone(), request.shown_url());
-        let container = request.container;
+        let (container, is_for_resolver) = (request.container, source.is_for_resolver());
         let work = move || {
             let mut unpacked = NamedTempFile::with_prefix_in(".arriving-", &folder).map_err(write_error(&folder))?;
             let bytes = unpack(container, archive.path(), &mut unpacked).map_err(|error| match error.kind() {
@@ -233,8 +237,10 @@ impl Updater {
                 _ => UpdateError::Archive { url: url.clone(), reason: error.to_string() },
             })?;
             unpacked.as_file().sync_all().map_err(write_error(&folder))?;
-            Databases::open_copies(&[unpacked.path().to_owned()], &folder)
-                .map_err(|error| UpdateError::Unusable { url, reason: reason(&error, unpacked.path()) })?;
+            if is_for_resolver {
+                Databases::open_copies(&[unpacked.path().to_owned()], &folder)
+                    .map_err(|error| UpdateError::Unusable { url, reason: reason(&error, unpacked.path()) })?;
+            }
             let kept = unpacked.persist(&target).map_err(|error| write_error(&target)(error.error))?;
             drop(kept);
             // The new name must outlive a power cut.
@@ -319,9 +325,40 @@ fn unpack(container: Container, archive: &Path, into: &mut NamedTempFile) -> io:
             }
             found.ok_or_else(|| io::Error::other("it holds no .mmdb file"))?
         }
+        Container::CloudflareJson => {
+            let lines = cloudflare_lines(archive)?;
+            into.write_all(lines.as_bytes())?;
+            lines.len() as u64
+        }
     };
     into.flush()?;
     Ok(copied)
+}
+
+/// The networks of Cloudflare's answer (developers.cloudflare.com/api, "Cloudflare IPs"), one a line. Whoever is in the list
+/// is believed when he says whose visit it is, so a network that is wider than any of Cloudflare's is refused.
+fn cloudflare_lines(answer: impl Read) -> io::Result<String> {
+    #[derive(Deserialize)]
+    struct Answer {
+        result: Ranges,
+    }
+    #[derive(Deserialize)]
+    struct Ranges {
+        ipv4_cidrs: Vec<Ipv4Net>,
+        ipv6_cidrs: Vec<Ipv6Net>,
+    }
+    let Answer { result } = serde_json::from_reader(answer.take(MAX_CLOUDFLARE_BYTES))?;
+    let v4 = result.ipv4_cidrs.iter().map(|network| (network.prefix_len() >= 8, network.to_string()));
+    let v6 = result.ipv6_cidrs.iter().map(|network| (network.prefix_len() >= 24, network.to_string()));
+    let mut lines = String::new();
+    for (is_narrow, network) in v4.chain(v6) {
+        if !is_narrow {
+            return Err(io::Error::other(format!("{network} is wider than a list of proxies can be")));
+        }
+        lines.push_str(&network);
+        lines.push('\n');
+    }
+    if lines.is_empty() { Err(io::Error::other("it holds no networks")) } else { Ok(lines) }
 }
 
 fn copy_bounded(from: &mut impl Read, into: &mut impl Write) -> io::Result<u64> {

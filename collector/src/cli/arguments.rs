@@ -268,7 +268,7 @@ pub(super) enum Geoip {
     Update,
     /// Make one file of your own or licensed lists of networks and the organisations behind them
     #[command(
-        after_help = "Lists are CSV with a header, NDJSON or MMDB, plain, .gz or .zst; docs/company-data.md names the columns.\n\
+        after_help = "Lists are CSV with a header, NDJSON or MMDB, plain, .gz, .bz2, .zst or .zip; docs/company-data.md names the columns.\n\
                             Where networks overlap the narrower one counts, of equal ones the one of the list named first."
     )]
     Build(GeoipBuild),
@@ -290,7 +290,7 @@ pub(super) struct GeoipBuild {
 #[derive(Debug, Subcommand)]
 pub(super) enum Companies {
     /// Make the file of open data and of your own companies
-    #[command(after_help = "Every file may be plain, .gz, .zst or .bz2. Your own files win over everything.\n\
+    #[command(after_help = "Every file may be plain, .gz, .bz2, .zst or .zip. Your own files win over everything.\n\
                             Where to get the others and what they may be used for: docs/company-data.md.")]
     Build(CompaniesBuild),
     /// Show what is known of the company that has a domain

@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(lines(&archive).len(), 2000);
         let mut cut = decompressed(&archive[..50]).unwrap();
         assert!(cut.read_to_end(&mut Vec::new()).is_err());
-        let mut encrypted = archive;
+        let mut encrypted = archive.clone();
         encrypted[6] |= 1;
         assert!(decompressed(&*encrypted).is_err());
         assert!(decompressed(&b"PK\x03\x04"[..]).is_err());

@@ -1,11 +1,15 @@
 // Puts a consent manager and the tracker on a page, in either order, and looks at what of ours is in the browser.
 import { started } from "../setting.js";
 
-/** Runs in the page before anything else: notes what scripts from this host read, by the innermost script frame. */
+/**
+ * Runs in the page before anything else: notes what scripts from this host read, by the innermost script frame. The first
+ * two frames are the trap's own; Firefox says that they stand in the page.
+ */
 export function setTraps(host) {
   const touched = (window.touchedByUs = []);
   const note = (name) => {
-    const reader = new Error().stack.split("\n").find((line) => line.includes("://"));
+    const frames = new Error().stack.split("\n").filter((line) => /@|^ +at /.test(line));
+    const reader = frames.slice(2).find((line) => line.includes("://"));
     if (reader?.includes(host)) touched.push(name);
   };
   const trap = (owner, name) => {

@@ -6,20 +6,19 @@
 // file; "%CORE%" and "%MANAGERS%" are replaced by `cargo xtask tracker`.
 ((served) => {
   const page = window;
-  const before = page.lfa?.q;
-  if (before?.here) return; // Included twice counts once.
+  // Calls wait in the queue until the core has arrived; later calls go through the same `push`.
+  const queue = page.lfa?.q || [];
+  if (queue.here) return; // Included twice counts once.
+  queue.here = 1;
+  (page.lfa = (...call) => {
+    queue.push(call);
+  }).q = queue;
+
   const quietly = (action) => {
     try {
       return action();
     } catch {}
   };
-
-  // Calls wait in the queue until the core has arrived; later calls go through the same `push`.
-  const queue = before || [];
-  queue.here = 1;
-  (page.lfa = (...call) => {
-    queue.push(call);
-  }).q = queue;
 
   // The script that is running, where that is known; else one that looks like it.
   const script = [document.currentScript, ...document.scripts].find(
@@ -37,17 +36,13 @@
   const clean = (value) => String(value ?? "").replace(/[\0-\x1f\x7f-\x9f]/g, " ");
 
   let core;
-  let watching;
   let endpoint;
   let state = "";
 
   // In the order of environment::Reading; the core says when one may be taken.
   const readings = [
     () => document.cookie,
-    () => {
-      const days = (Date.parse(localStorage._lfa_expiry) - Date.now()) / DAY;
-      return isNaN(days) ? "" : Math.floor(days);
-    },
+    () => Math.floor((Date.parse(localStorage._lfa_expiry) - Date.now()) / DAY) || "",
     () => location.href,
     () => {
       const { width } = screen;
@@ -55,8 +50,7 @@
         language: navigator.language,
         screen: width < 600 ? "small" : width < 1200 ? "medium" : "large",
       };
-      const visible = document.hidden ? "" : 1;
-      return [document.referrer, document.title, visible, JSON.stringify(props)].map(clean).join(PART);
+      return [document.referrer, document.title, document.hidden ? "" : 1, JSON.stringify(props)].map(clean).join(PART);
     },
   ];
 
@@ -79,9 +73,14 @@
   // A part of the tracker that only some pages need; without it, the rest works.
   const part = (name, ...given) =>
     import(stem + name + ".js").then((module) => module.default(...given)).catch(() => {});
+  const watch = (...given) => part("page", { tell, effects, options, endpoint, part }, ...given);
 
+  // While the page is shown, the answer can be waited for; what did not arrive is kept. A page that goes away leaves it to
+  // the browser.
   const send = (body, credentials) =>
-    fetch(endpoint, { method: "POST", body, keepalive: true, mode: "no-cors", credentials }).catch(() => {});
+    fetch(endpoint, { method: "POST", body, keepalive: true, credentials })
+      .then(({ status }) => status == 429 || status > 499, () => 1)
+      .then((failed) => failed && watch("", body, credentials));
 
   // By the letters of effects.rs.
   const effects = {
@@ -91,11 +90,10 @@
       if (days) localStorage._lfa_expiry = new Date(Date.now() + days * DAY).toISOString();
       else delete localStorage._lfa_expiry, delete localStorage._lfa_queue;
     },
-    b: (body) => quietly(() => navigator.sendBeacon(endpoint, body)) || send(body, "include"),
+    b: (body) => quietly(() => document.hidden && navigator.sendBeacon(endpoint, body)) || send(body, "include"),
     a: (body) => send(body, "omit"),
     t: (delay) => setTimeout(tell, delay, "timer"),
-    w: (stored) =>
-      (watching = watching || part("page", { tell, effects, options, endpoint })).then((arrived) => arrived?.(stored)),
+    w: watch,
   };
 
   const run = (fields) => {
@@ -115,7 +113,7 @@
         .repeat(3)
         .replace(/[018]/g, (digit, at) => (digit ^ (random[at] & (15 >> (digit / 4)))).toString(16));
       const known = [happened, Date.now(), ids];
-      const taken = ["", "", "", ""];
+      const taken = Array(4);
       for (;;) {
         const [next, ...answers] = run([state, ...known, ...taken, ...given.map(clean)]);
         if (next) {
@@ -132,6 +130,8 @@
     Object.assign(options, given);
     const rules = served.sites?.[options.site] || {};
     endpoint = new URL(options.endpoint || served.endpoint || "/lfa", source).href;
+    // First the managers that are here: where one is, nothing begins before it was heard.
+    if (options.consentManager != "none") look(250);
     tell(
       "start",
       options.site,
@@ -139,7 +139,7 @@
       options.consent,
       +!!navigator.globalPrivacyControl,
       +!!rules.identify,
-      +((options.consentRemember ?? false) !== false),
+      +/^(1|true)?$/.test(options.consentRemember),
       rules.days || served.days,
       options.pageviews,
     );
@@ -155,15 +155,15 @@
   };
   const perform = ([name, ...given]) => quietly(() => calls[name](...given));
 
-  // Consent managers give themselves away by a global of theirs; its adapter is fetched and tells what it knows. Until
-  // then the manager counts as undecided. They may arrive late, so the looks get rarer but don't end for days.
+  // Consent managers give themselves away by a global of theirs; its adapter is fetched and tells what it knows. They may
+  // arrive late, so the looks get rarer but don't end for days.
   const managers = "%MANAGERS%".split(" ");
   const look = (delay) => {
     managers.forEach((manager, position) => {
       if (!manager || !page[manager]) return;
       managers[position] = "";
       const say = (choice) => tell("consent", choice, position + 2);
-      say("unknown");
+      say("silent");
       part(manager, say, options.consentPurpose, page[manager]);
     });
     if (delay < DAY) setTimeout(look, delay, delay * 2);
@@ -171,11 +171,10 @@
 
   const begin = () => {
     // What the person chose already comes first, so that nothing is sent that the choice forbids; then the start.
-    const order = ({ 0: name }) => (name == "consent" ? 0 : name == "init" ? 1 : 2);
+    const order = ([name]) => ~"init consent".indexOf(name); // -6, -1, and 0 for all others
     queue.push = perform;
+    if (page != parent) part("framed");
     [...queue.splice(0), ["init"]].sort((one, other) => order(one) - order(other)).forEach(perform);
-
-    if (options.consentManager != "none") look(250);
 
     // Calls of one task are one navigation: routers replace and push in one go, and set the title after that.
     let navigated;
@@ -190,13 +189,12 @@
     for (const how of ["push", "replace"]) {
       const original = history[how + "State"];
       history[how + "State"] = function (...given) {
-        const result = original.apply(this, given);
         changed(how);
-        return result;
+        return original.apply(this, given);
       };
     }
     addEventListener("popstate", () => changed("push"));
-    addEventListener("visibilitychange", () => tell(document.hidden ? "hidden" : "visible"), true);
+    addEventListener("visibilitychange", () => tell(document.hidden ? "hidden" : "visible"));
     addEventListener("pagehide", () => tell("hidden"));
     addEventListener("pageshow", (event) => event.persisted && tell("restored"));
   };
@@ -210,7 +208,7 @@
     .then(async (exports) => {
       // In debug mode a part stands between this and the core, and explains.
       core = ("debug" in options && (await part("debug", exports, options, served, managers))) || exports;
-      if (document.prerendering) document.addEventListener("prerenderingchange", begin, { once: true });
+      if (document.prerendering) document.addEventListener("prerenderingchange", begin);
       else begin();
     })
     .catch(() => {});

@@ -53,17 +53,19 @@ pub(crate) enum Number {
     Objects,
     /// 1: the site's owner allows `identify`.
     Identify,
-    /// Who says yes: a bit for each source of consent; the page itself is the lowest. This and the next two are the
+    /// Who says yes: a bit for each source of consent; the page itself is the lowest. This and the next three are the
     /// last ones, see [`State::note`].
     Granting,
     /// Who says no.
     Denying,
-    /// Who has not said anything yet, but will.
+    /// Who says that there is no choice yet.
     Undecided,
+    /// Who has not said anything yet, but will.
+    Silent,
 }
 
 const TEXTS: usize = Text::Queue as usize + 1;
-const NUMBERS: usize = Number::Undecided as usize + 1;
+const NUMBERS: usize = Number::Silent as usize + 1;
 
 pub(crate) struct State<'a> {
     texts: [&'a [u8]; TEXTS],
@@ -92,7 +94,7 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Notes what a source of consent said: granted, denied or undecided by its position, or none of these.
+    /// Notes what a source of consent said: granted, denied, undecided or silent by its position, or none of these.
     pub(crate) fn note(&mut self, word: u32, source: u32) {
         for (said, sources) in (0..).zip(self.numbers.iter_mut().skip(Number::Granting as usize)) {
             *sources = *sources & !(1 << source) | u32::from(word == said) << source;
@@ -111,12 +113,22 @@ impl<'a> State<'a> {
         self[Number::Choice] = choice as u32;
     }
 
-    #[inline(never)]
-    pub(crate) fn permission(&self) -> Permission {
+    /// What the consent table permits.
+    pub(crate) fn table(&self) -> Permission {
         if self[Text::Site].is_empty() {
             Permission::Nothing
         } else {
             permission(self.mode(), self.choice(), self[Number::Objects] == 1)
+        }
+    }
+
+    /// What is permitted now: nothing begins while a manager that is here was not heard.
+    #[inline(never)]
+    pub(crate) fn permission(&self) -> Permission {
+        if self[Number::Silent] != 0 && self[Number::Choice] == Choice::Unknown as u32 && self[Text::Page].is_empty() {
+            Permission::Nothing
+        } else {
+            self.table()
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::{
     page,
     state::{
         Number::{
-            self, Denying, Granting, Identify, LifeDays, Objects, Pageviews, Queued, ReportedMs, Scroll, Undecided,
-            VisibleMs,
+            self, Denying, Granting, Identify, LifeDays, Objects, Pageviews, Queued, ReportedMs, Scroll, Silent,
+            Undecided, VisibleMs,
         },
         State,
         Text::{Client, Opened, Page, Queue, Site, Url, VisibleSince},
@@ -29,9 +29,9 @@ const ENVELOPE_BYTES: usize = 512;
 const EFFECTS_BYTES: usize = 4 * beacon::MAX_BODY_BYTES;
 
 /// What a source of consent says, by its position.
-const SAID: &[u8] = b"granted denied unknown absent";
+const SAID: &[u8] = b"granted denied unknown silent absent";
 /// The last of these: a manager is here, but has no say.
-const ABSENT: u32 = 3;
+const ABSENT: u32 = 4;
 /// What a page may want counted beside what counts anyway, by its bit: routes in the fragment, and whatever replaces
 /// the address; or nothing but what it calls a pageview.
 const PAGEVIEWS: &[u8] = b"hash replace manual";
@@ -98,7 +98,16 @@ impl<'a> Tracker<'a> {
             b'p' => self.seen(first, second),
             b'n' => self.navigated(first.first() == Some(&b'r')),
             b'r' => self.restored(),
-            b'v' if self.state[VisibleSince].is_empty() => self.state[VisibleSince] = self.environment.now(),
+            b'v' => {
+                // Another tab may have objected meanwhile.
+                if !self.state[Page].is_empty() && self.remembered() == Choice::Denied {
+                    self.state.choose(Choice::Denied);
+                    self.stop();
+                }
+                if self.state[VisibleSince].is_empty() {
+                    self.state[VisibleSince] = self.environment.now();
+                }
+            }
             b'h' => {
                 self.pause();
                 self.report_visible_time();
@@ -143,7 +152,7 @@ impl<'a> Tracker<'a> {
         // Where nothing may be done before a grant, not even the remembered choice is looked up, unless the page
         // asked for that: consent managers say it again on each page.
         if self.state.choice() == Choice::Unknown && (remember || self.state.mode() != Mode::Required) {
-            self.state.choose(cookies::stored(self.environment.cookies()).choice);
+            self.state.choose(self.remembered());
         }
         self.begin(self.state[Opened])
     }
@@ -162,7 +171,8 @@ impl<'a> Tracker<'a> {
 
     /// A source of consent speaks: the page itself is number 0, then whoever calls itself a manager, then the adapters
     /// of consent managers. The stricter wins: any refusal refuses, and a manager's grant waits until all the others
-    /// have decided. What the page itself grants waits for nobody.
+    /// have decided. What the page itself grants waits for nobody. A manager that was found counts as silent first: until
+    /// it was heard nothing begins, in whatever mode, since it may know of an earlier refusal.
     fn told(&mut self, word: &[u8], source: &[u8]) {
         let source = number(source) & 31;
         let word = u32::from(position(SAID, word));
@@ -176,8 +186,13 @@ impl<'a> Tracker<'a> {
             }
             return;
         }
-        if self.state[Granting] & 1 != 0 || self.state[Granting] != 0 && self.state[Undecided] == 0 {
+        if self.state[Granting] & 1 != 0
+            || self.state[Granting] != 0 && self.state[Undecided] | self.state[Silent] == 0
+        {
             self.granted();
+        } else {
+            // Who was heard holds nothing up any longer.
+            self.begin(self.state[Opened]);
         }
     }
 
@@ -187,7 +202,7 @@ impl<'a> Tracker<'a> {
             return;
         }
         // A manager says its choice anew on each page, which must not outweigh an objection that was made to us.
-        if self.state[Granting] & 1 == 0 && cookies::stored(self.environment.cookies()).choice == Choice::Denied {
+        if self.state[Granting] & 1 == 0 && self.remembered() == Choice::Denied {
             self.state.choose(Choice::Denied);
             return;
         }
@@ -199,9 +214,11 @@ impl<'a> Tracker<'a> {
     }
 
     fn denied(&mut self, by_page: bool) {
-        let before = self.state.permission();
+        // Where an id may be without being asked, an earlier page may have stored one, even if this page was held up.
+        let before = self.state.table();
         self.state.choose(self.state.choice().after(Said::Denied, before));
         if before == Permission::Stored {
+            self.recall_client();
             self.tell_to_forget();
             self.remove(cookies::CONSENT);
         }
@@ -217,17 +234,29 @@ impl<'a> Tracker<'a> {
 
     fn forget(&mut self) {
         // The person asks for exactly this, so the id is read even where nothing else may be.
-        let stored = cookies::stored(self.environment.cookies());
-        if self.state[Client].is_empty() {
-            self.state[Client] = stored.client;
-        }
+        let choice = self.recall_client();
         self.tell_to_forget();
         self.remove_client();
-        if stored.choice != Choice::Denied {
+        if choice != Choice::Denied {
             self.remove(cookies::CONSENT);
         }
         self.state.choose(self.state.choice().after(Said::Forget, self.state.permission()));
         self.stop();
+    }
+
+    /// The choice that is stored.
+    #[inline(never)]
+    fn remembered(&self) -> Choice {
+        cookies::stored(self.environment.cookies()).choice
+    }
+
+    /// Takes the id from the cookie, if none is known; gives the stored choice.
+    fn recall_client(&mut self) -> Choice {
+        let stored = cookies::stored(self.environment.cookies());
+        if self.state[Client].is_empty() {
+            self.state[Client] = stored.client;
+        }
+        stored.choice
     }
 
     /// Nothing is known, running or waiting from here on.
@@ -296,7 +325,7 @@ impl<'a> Tracker<'a> {
             return;
         }
         // The choice may have been changed on another page meanwhile.
-        let remembered = cookies::stored(self.environment.cookies()).choice;
+        let remembered = self.remembered();
         if remembered == Choice::Denied || self.state.choice() == Choice::Granted {
             self.state.choose(remembered);
         }

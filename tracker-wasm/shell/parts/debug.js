@@ -13,10 +13,11 @@ const read = (text = "") => {
   const number = (at) => Number(parts[at]) || 0;
   const [site, client, , page, url] = parts;
   const [mode, choice, objects, identify] = [11, 12, 15, 16].map(number);
-  const [granting, denying, undecided] = [17, 18, 19].map(number);
+  const [granting, denying, undecided, silent] = [17, 18, 19, 20].map(number);
+  const held = silent && !choice && !page;
   const permission =
-    !site || choice >= DENIED || (choice != GRANTED && (objects || mode == 2)) ? "nothing" : choice == GRANTED || mode == 0 ? "id" : "anonymous";
-  return { site, client, page, url, mode, choice, objects, identify, granting, denying, undecided, permission };
+    !site || held || choice >= DENIED || (choice != GRANTED && (objects || mode == 2)) ? "nothing" : choice == GRANTED || mode == 0 ? "id" : "anonymous";
+  return { site, client, page, url, mode, choice, objects, identify, granting, denying, undecided, silent, held, permission };
 };
 
 export default (core, options, served, names) => {
@@ -36,9 +37,11 @@ export default (core, options, served, names) => {
       return state.choice == DENIED ? "an objection from an earlier page is stored (_lfa_consent=false)" : "the consent was withdrawn";
     }
     if (state.objects) return "the browser sends Global Privacy Control, and nobody has agreed on this site";
+    if (state.held && state.mode < 2) return `${sources(state.silent)} is on this page and has not been heard yet`;
     const waiting = "the site asks for consent (mode required), and ";
-    if (state.granting && state.undecided) return `${sources(state.granting)} said granted, but ${sources(state.undecided)} has not decided yet`;
-    if (state.undecided) return `${waiting}${sources(state.undecided)} has not said anything yet`;
+    const waits = state.undecided | state.silent;
+    if (state.granting && waits) return `${sources(state.granting)} said granted, but ${sources(waits)} has not decided yet`;
+    if (waits) return `${waiting}${sources(waits)} has not said anything yet`;
     return `${waiting}nobody has said yes: no consent manager on this page has a say, and the page has not called lfa('consent', 'granted')`;
   };
 
@@ -68,7 +71,7 @@ export default (core, options, served, names) => {
     if (what == "s") return before.site ? undefined : started(after);
     if (what == "c") {
       const [word, number] = given;
-      const said = { unknown: "that there is no choice yet", absent: "that it has no say here" }[word] ?? word;
+      const said = { silent: "nothing yet", unknown: "that there is no choice yet", absent: "that it has no say here" }[word] ?? word;
       say(`${source(Number(number))} says: ${said}.`.replace(/^./, (first) => first.toUpperCase()));
       if (before.site && before.permission != after.permission) say(permitted(after));
     } else if (what == "f") say("The visitor is forgotten: everything stored is removed, and the collector is told to erase.");
@@ -94,9 +97,10 @@ export default (core, options, served, names) => {
   /** What a beacon holds, in words. */
   const content = (body) => {
     try {
-      const { events, client, consent } = JSON.parse(body);
+      const { events, client, consent, lost } = JSON.parse(body);
+      const before = lost ? `, after ${lost} earlier ones that never arrived and were given up` : "";
       const kinds = events.map(({ type, name, url }) => type + (name ? ` ${name}` : type == "pageview" ? ` ${url}` : ""));
-      return `${kinds.join(", ")} (consent ${consent}, ${client ? "with" : "without"} an id)`;
+      return `${kinds.join(", ")} (consent ${consent}, ${client ? "with" : "without"} an id)${before}`;
     } catch {
       return "a beacon";
     }

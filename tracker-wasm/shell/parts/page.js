@@ -1,29 +1,16 @@
-// What may only be done once tracking is allowed: watching links, forms and how far down the page was seen, and
-// sending again what did not arrive. Fetched when the first pageview begins.
-import deliver from "../watching/delivery.js";
-import { describe } from "../watching/forms.js";
-import { kindOf } from "../watching/links.js";
+// What is done once tracking is allowed: how far down the page was seen is watched, and what did not arrive is kept. Fetched
+// when the first pageview begins. What only some pages need is fetched from here when they need it.
 
-/** `tell` tells the core; what this gives is called for each pageview. */
-export default ({ tell, effects, options, endpoint }) => {
-  const clicked = (event) => {
-    // Buttons 0 and 1 follow a link; clicks inside of shadow trees name their link in the path only.
-    const link = event.button < 2 && event.composedPath().find((element) => element.href && element.pathname);
-    if (!link || link.closest("[data-lfa-ignore]")) return;
-    const kind = kindOf(link, location.host, options.downloads);
-    if (kind) tell("watched", kind, JSON.stringify({ url: link.href.split("#")[0] }));
-  };
-  for (const name of ["click", "auxclick"]) addEventListener(name, clicked, true);
+const QUEUE = "_lfa_queue";
+/** Most that is kept, in characters: more than ten full beacons never fit, and pages have storage for a few megabytes. */
+const MOST_KEPT = 2e5;
 
-  const submitted = ({ target: form }) => {
-    if (form.closest("[data-lfa-ignore]")) return;
-    const { fields, values } = describe(form, options.formValues);
-    // By getAttribute: a field that is called "id" hides the form's own.
-    const name = form.getAttribute("id") || form.getAttribute("name");
-    const withValues = Object.keys(values)[0] && JSON.stringify({ fields, values });
-    tell("watched", "form", JSON.stringify({ fields }), name, withValues);
+const begin = ({ tell, effects, options, endpoint, part }) => {
+  // What watches links and forms is fetched when one is pointed at or used, and then listens by itself.
+  const used = (event) => {
+    if (event.composedPath()[0].closest?.("a,area,form")) part("links", tell, options, event);
   };
-  addEventListener("submit", submitted, true);
+  for (const name of ["pointerover", "focusin", "click", "auxclick", "submit"]) addEventListener(name, used, true);
 
   let told;
   const scrolled = () => {
@@ -34,10 +21,56 @@ export default ({ tell, effects, options, endpoint }) => {
   };
   addEventListener("scroll", scrolled, { passive: true });
 
-  const mayStore = deliver(effects, endpoint);
-  return (stored) => {
-    mayStore(+stored);
-    told = 0;
-    scrolled();
+  // A line for each beacon, empty where one was given up; in the local storage where storing is allowed, and in memory
+  // where that is full or closed.
+  let mayStore;
+  let memory = "";
+  const queue = {
+    get lines() {
+      try {
+        if (mayStore) return localStorage[QUEUE] || memory;
+      } catch {}
+      return memory;
+    },
+    set lines(lines) {
+      memory = lines;
+      try {
+        if (mayStore) lines ? (localStorage[QUEUE] = lines) : delete localStorage[QUEUE];
+      } catch {}
+    },
+  };
+  const resend = () => part("resend", queue, endpoint);
+  addEventListener("online", resend);
+
+  // When everything stored is removed, nothing may be stored again; answers that are under way may bring the id back.
+  const setExpiry = effects.e;
+  effects.e = (days) => {
+    if (!days) {
+      mayStore = memory = "";
+      for (const seconds of [1, 5, 30]) setTimeout(() => mayStore || effects.r("_lfa"), seconds * 1e3);
+    }
+    setExpiry(days);
+  };
+  // Another tab removed what is stored.
+  addEventListener("storage", ({ key, newValue }) => key == "_lfa_expiry" && !newValue && tell("forget"));
+
+  return (stored, body, credentials) => {
+    if (body) {
+      const { lines } = queue;
+      const beacon = { body, credentials, since: Date.now(), tries: 0 };
+      queue.lines = lines + (lines.length < MOST_KEPT ? JSON.stringify(beacon) : "") + "\n";
+      resend();
+    } else {
+      told = 0;
+      scrolled();
+      if (+stored && !mayStore) {
+        mayStore = 1;
+        if (queue.lines) resend();
+      }
+    }
   };
 };
+
+let watching;
+/** Called for each pageview, `stored` saying whether something may be stored, and for each beacon that did not arrive. */
+export default (shell, ...given) => (watching = watching || begin(shell))(...given);

@@ -14,11 +14,16 @@ import { promisify } from "node:util";
 
 const TARGET = process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("../../../target", import.meta.url));
 const BINARY = process.env.FIRMSIGHT_BINARY ?? join(TARGET, "release", "firmsight");
+/** How long a test waits for what must come before it fails. */
+const PATIENCE_MS = 60_000;
 /** An address of Apple's own network. */
 const COMPANY_ADDRESS = "17.253.144.10";
 
-/** `pages` are HTML by path, served by the proxy itself: website and collector then share an origin. */
-async function startProxy(collector, pages) {
+/**
+ * `pages` are HTML by path, served by the proxy itself: website and collector then share an origin. `taken` is called with
+ * each beacon that the collector answered with 204.
+ */
+async function startProxy(collector, pages, taken) {
   const proxy = createServer((request, response) => {
     const page = pages.get(request.url.split("?")[0]);
     if (page !== undefined) return response.writeHead(200, { "Content-Type": "text/html; charset=utf-8" }).end(page);
@@ -26,8 +31,11 @@ async function startProxy(collector, pages) {
     const onward = httpRequest(collector + request.url, { method: request.method, headers }, (answer) => {
       response.writeHead(answer.statusCode, answer.headers);
       answer.pipe(response);
+      if (request.method === "POST" && answer.statusCode === 204) taken(JSON.parse(Buffer.concat(body)));
     });
     onward.on("error", () => response.destroy());
+    const body = [];
+    request.on("data", (chunk) => body.push(chunk));
     request.pipe(onward);
   });
   await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
@@ -69,7 +77,12 @@ export async function startCollector(sites, pages = new Map(), settings = {}) {
   }
   assert.equal(addresses.length, 2, "the collector ended before it said where it listens");
   const [publicAddress, adminAddress] = addresses;
-  const proxy = await startProxy(publicAddress, pages);
+  const taken = [];
+  const waiting = new Set();
+  const proxy = await startProxy(publicAddress, pages, (beacon) => {
+    taken.push(...beacon.events);
+    for (const look of waiting) look();
+  });
   const firmsight = async (...words) => (await promisify(execFile)(BINARY, words, { env: environment })).stdout;
   for (const [id, consent] of Object.entries(sites)) {
     await firmsight("site", "add", "--id", id, "--name", id, "--host", "127.0.0.1", "--consent", consent);
@@ -90,6 +103,20 @@ export async function startCollector(sites, pages = new Map(), settings = {}) {
     adminAddress,
     token,
     firmsight,
+    /** Waits until the collector took `count` different pageviews of this path, query and all. */
+    untilTaken: (path, count = 1) =>
+      new Promise((resolve, reject) => {
+        const end = (settle, value) => {
+          clearTimeout(limit);
+          waiting.delete(look);
+          settle(value);
+        };
+        const shown = ({ type, url }) => type === "pageview" && new URL(url).pathname + new URL(url).search === path;
+        const look = () => new Set(taken.filter(shown).map(({ id }) => id)).size >= count && end(resolve);
+        const limit = setTimeout(() => end(reject, new Error(`waited for ${count} pageviews of ${path}`)), PATIENCE_MS);
+        waiting.add(look);
+        look();
+      }),
     leads,
     /** Asks the reports API until what it shows of a site passes the test. */
     async untilLeads(site, passes) {

@@ -8,16 +8,13 @@ import { started, startBrowser, startPages, startUnsteered, USER_AGENT } from ".
 
 const SESSIONS = Number(process.env.FIRMSIGHT_SESSIONS ?? 60);
 /** Sessions that run at the same time. */
-const AT_ONCE = 8;
+const AT_ONCE = 6;
 const PATIENCE_MS = 60_000;
 
 describe(`${SESSIONS} scripted sessions`, { timeout: 120_000 + SESSIONS * 6_000 }, () => {
   let collector, browser, pages, origin;
   /** How often each path is to be counted. */
   const expected = new Map();
-  const expect = (...paths) => {
-    for (const path of paths) expected.set(path, (expected.get(path) ?? 0) + 1);
-  };
 
   before(async () => {
     const settings = { FIRMSIGHT_LIMITS__BEACONS_PER_ADDRESS_PER_MINUTE: "0" };
@@ -32,82 +29,104 @@ describe(`${SESSIONS} scripted sessions`, { timeout: 120_000 + SESSIONS * 6_000 
   });
 
   const tag = () => `<script async src="${collector.address}/lfa.js" data-site=open></script>`;
+  /** Until the part that keeps what did not arrive is here. */
+  const watched = (page) =>
+    page.waitForFunction(() => performance.getEntriesByType("resource").some(({ name }) => /\.page\.js$/.test(name)));
   const serve = (path, content = tag()) => pages.set(path, `<!doctype html><title>${path}</title><body>${content}`);
 
-  /** Until the page has said something to the collector. */
-  const told = (page, act) =>
-    Promise.all([page.waitForRequest((request) => request.method() === "POST"), act()]).then(([request]) => request);
-  /** Until the part that sends again what did not arrive is here. */
-  const watched = (page) => page.waitForResponse((response) => /\.page\.js$/.test(response.url()));
+  /** Until the collector has taken a pageview of each path; only then does the session go on, and must not lose it later. */
+  const arrived = (...paths) => {
+    for (const path of paths) expected.set(path, (expected.get(path) ?? 0) + 1);
+    return Promise.all(paths.map((path) => collector.untilTaken(path, expected.get(path))));
+  };
   const push = (page, path) => page.evaluate((path) => history.pushState(null, "", path), path);
+  /** Until so many beacons wait in the browser. */
+  const kept = (page, count) =>
+    page.waitForFunction((count) => localStorage._lfa_queue?.split("\n").length > count, count);
 
   const sessions = {
     async "from page to page"(page, path) {
       for (const name of ["/a", "/b", "/c"]) {
         serve(path + name);
-        await told(page, () => page.goto(origin + path + name));
-        expect(path + name);
+        await page.goto(origin + path + name);
+        await arrived(path + name);
       }
+    },
+    async "from page to page, without waiting"(page, path) {
+      for (const name of ["/a", "/b", "/c"]) {
+        serve(path + name);
+        await page.goto(origin + path + name);
+        await started(page);
+      }
+      serve(path + "/away", "");
+      await page.goto(origin + path + "/away");
+      await arrived(path + "/a", path + "/b", path + "/c");
     },
     async "in a single-page app"(page, path) {
       serve(path);
-      await told(page, () => page.goto(origin + path));
+      await page.goto(origin + path);
+      await arrived(path);
       await page.evaluate((path) => history.replaceState(null, "", path + "?filter=1"), path); // not counted
-      await told(page, () => push(page, path + "/detail"));
+      await push(page, path + "/detail");
+      await arrived(path + "/detail");
       await page.evaluate(() => (location.hash = "part")); // not counted
-      await told(page, () => page.evaluate((path) => {
+      await page.evaluate((path) => {
         history.replaceState(null, "", path + "/redirected");
         history.pushState(null, "", path + "/target");
-      }, path)); // one navigation
-      expect(path, path + "/detail", path + "/target");
+      }, path); // one navigation
+      await arrived(path + "/target");
     },
     async "out of the back/forward cache"(page, path) {
       serve(path);
       serve(path + "/next");
-      await told(page, () => page.goto(origin + path));
-      await told(page, () => page.goto(origin + path + "/next"));
+      await page.goto(origin + path);
+      await arrived(path);
+      await page.goto(origin + path + "/next");
+      await arrived(path + "/next");
       await page.goBack({ waitUntil: "commit" });
-      await page.waitForTimeout(300);
-      expect(path, path + "/next", path);
+      await arrived(path);
     },
     async "with the script twice"(page, path) {
       serve(path, tag() + tag().replace("async", "defer"));
-      await told(page, () => page.goto(origin + path));
-      await told(page, () => push(page, path + "/more"));
-      expect(path, path + "/more");
+      await page.goto(origin + path);
+      await arrived(path);
+      await push(page, path + "/more");
+      await arrived(path + "/more");
     },
     async "whose tab is killed"(page, path) {
       serve(path);
-      await told(page, () => page.goto(origin + path));
-      await told(page, () => push(page, path + "/more"));
-      expect(path, path + "/more");
+      await page.goto(origin + path);
+      await arrived(path);
+      await push(page, path + "/more");
+      await arrived(path + "/more");
       const devtools = await page.context().newCDPSession(page);
       await Promise.race([devtools.send("Page.crash").catch(() => {}), new Promise((end) => page.once("crash", end))]);
     },
     async "offline, then online"(page, path) {
       serve(path);
-      await Promise.all([watched(page), page.goto(origin + path)]);
-      await page.waitForTimeout(300);
+      await page.goto(origin + path);
+      await arrived(path);
+      await watched(page);
       await page.context().setOffline(true);
-      for (const name of ["/one", "/two"]) {
+      for (const [position, name] of ["/one", "/two"].entries()) {
         await push(page, path + name);
-        await page.waitForTimeout(100);
+        await kept(page, position + 1);
       }
-      await told(page, () => page.context().setOffline(false));
-      expect(path, path + "/one", path + "/two");
+      await page.context().setOffline(false);
+      await arrived(path + "/one", path + "/two");
     },
     async "offline until the next page"(page, path) {
       serve(path);
       serve(path + "/later");
-      await Promise.all([watched(page), page.goto(origin + path)]);
-      await page.waitForTimeout(300);
+      await page.goto(origin + path);
+      await arrived(path);
+      await watched(page);
       await page.context().setOffline(true);
       await push(page, path + "/kept");
-      await page.waitForFunction(() => localStorage._lfa_queue);
+      await kept(page, 1);
       await page.context().setOffline(false);
-      await Promise.all([watched(page), page.goto(origin + path + "/later")]);
-      await page.waitForFunction(() => !localStorage._lfa_queue);
-      expect(path, path + "/kept", path + "/later");
+      await page.goto(origin + path + "/later");
+      await arrived(path + "/later", path + "/kept");
     },
     async "that leaves at once"(page, path) {
       serve(path);
@@ -115,7 +134,7 @@ describe(`${SESSIONS} scripted sessions`, { timeout: 120_000 + SESSIONS * 6_000 
       await page.goto(origin + path);
       await started(page);
       await page.goto(origin + path + "/away");
-      expect(path);
+      await arrived(path);
     },
   };
 
@@ -127,10 +146,12 @@ describe(`${SESSIONS} scripted sessions`, { timeout: 120_000 + SESSIONS * 6_000 
     serve(path, `<script type=speculationrules>${rules}</script><script>${goOn}</script>`);
     const end = await startUnsteered(origin + path);
     try {
-      await new Promise((resolve) => setTimeout(resolve, 4000));
+      for (const deadline = Date.now() + PATIENCE_MS; !pages.wasRequested(path + "/next"); ) {
+        assert.ok(Date.now() < deadline, "Chromium did not prerender");
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
       pages.set(path + "/go-on", "yes");
-      await new Promise((resolve) => setTimeout(resolve, 3000));
-      expect(path + "/next");
+      await arrived(path + "/next");
     } finally {
       await end();
     }
@@ -145,8 +166,6 @@ describe(`${SESSIONS} scripted sessions`, { timeout: 120_000 + SESSIONS * 6_000 
     context.setDefaultTimeout(30_000);
     try {
       await run(await context.newPage(), path);
-      // What is on its way when a tab is closed arrives; the rest of the profile isn't needed.
-      for (const page of context.pages()) await page.close().catch(() => {});
     } catch (error) {
       throw new Error(`session ${number}, ${name}`, { cause: error });
     } finally {
@@ -179,10 +198,12 @@ describe(`${SESSIONS} scripted sessions`, { timeout: 120_000 + SESSIONS * 6_000 
 
   test("expected and stored pageviews are equal, page by page", async () => {
     let next = 0;
+    const failed = [];
     const worker = async () => {
-      while (next < SESSIONS) await session(next++);
+      while (next < SESSIONS) await session(next++).catch((error) => failed.push(`${error.message}: ${error.cause?.message}`));
     };
     await Promise.all(Array.from({ length: AT_ONCE }, worker));
+    assert.deepEqual(failed, []);
     let counted;
     for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; ) {
       counted = await stored();

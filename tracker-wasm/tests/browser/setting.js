@@ -54,7 +54,9 @@ export async function startUnsteered(address) {
 /** Serves what `pages` maps paths to: HTML, or {body, headers}. */
 export async function startPages() {
   const pages = new Map();
+  const requested = new Set();
   const server = createServer((request, response) => {
+    requested.add(request.url.split("?")[0]);
     const found = pages.get(request.url.split("?")[0]);
     const { body, headers } = typeof found === "object" ? found : { body: found, headers: {} };
     response.writeHead(found === undefined ? 404 : 200, { "Content-Type": "text/html; charset=utf-8", ...headers });
@@ -63,6 +65,8 @@ export async function startPages() {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     set: (path, page) => pages.set(path, page),
+    /** Whether somebody asked for it. */
+    wasRequested: (path) => requested.has(path),
     port: server.address().port,
     close: () => new Promise((resolve) => server.close(resolve).closeAllConnections()),
   };

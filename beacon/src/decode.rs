@@ -27,6 +27,9 @@ pub struct Beacon<'a> {
     pub sent: Option<u64>,
     /// The visitor, when consent allows an id.
     pub client: Option<ClientId>,
+    /// Beacons that this browser gave up since it last said so: its queue was full, or they were tried too often or
+    /// became too old.
+    pub lost: u32,
     /// One to [`crate::MAX_EVENTS`] events.
     pub events: Vec<Event<'a>>,
 }
@@ -166,6 +169,7 @@ struct WireBeacon<'a> {
     sent: Option<u64>,
     #[serde(borrow)]
     client: Option<Text<'a>>,
+    lost: Option<u64>,
     #[serde(borrow)]
     events: Option<Vec<Object<WireEvent<'a>>>>,
 }
@@ -260,7 +264,9 @@ impl<'a> WireBeacon<'a> {
             return broken("events", "event-count", format!("a beacon has 1 to {} events", crate::MAX_EVENTS));
         }
         let held = Vec::with_capacity(events.len());
-        Ok((Beacon { site, consent, sent, client, events: held }, events))
+        // Whoever sends nonsense shall not spoil the count: a browser's queue holds no more than some thousands.
+        let lost = u32::try_from(self.lost.unwrap_or(0)).map_or(crate::MAX_LOST, |lost| lost.min(crate::MAX_LOST));
+        Ok((Beacon { site, consent, sent, client, lost, events: held }, events))
     }
 }
 

@@ -30,6 +30,8 @@ pub const MAX_TITLE_BYTES: usize = 512;
 pub const MAX_NAME_BYTES: usize = 128;
 /// Longest accepted `props` object as JSON text, in bytes.
 pub const MAX_PROPS_BYTES: usize = 8 * 1024;
+/// Most beacons that a browser is believed to have given up since its last one.
+pub const MAX_LOST: u32 = 10_000;
 /// Deepest nesting of objects and lists in `props`, itself counted.
 pub const MAX_PROPS_DEPTH: usize = 8;
 /// Longest accepted site id, in bytes.

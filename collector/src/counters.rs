@@ -130,6 +130,8 @@ pub struct Balance {
     pub undecodable_beacons: u64,
     /// The same requests by [`RejectRule`], in the order of [`RejectRule::ALL`].
     pub undecodable_by_rule: Vec<u64>,
+    /// Beacons that browsers say they gave up: they never arrived, so that they are no part of the equation.
+    pub lost_beacons: u64,
 }
 
 impl Balance {
@@ -159,6 +161,7 @@ impl Default for Counters {
                 in_flight: 0,
                 undecodable_beacons: 0,
                 undecodable_by_rule: vec![0; RejectRule::ALL.len()],
+                lost_beacons: 0,
             }),
         }
     }
@@ -212,6 +215,11 @@ impl Counters {
         let mut balance = self.lock();
         balance.undecodable_beacons += 1;
         balance.undecodable_by_rule[rule as usize] += 1;
+    }
+
+    /// A browser said how many beacons it gave up.
+    pub fn lose(&self, beacons: u32) {
+        self.lock().lost_beacons += u64::from(beacons);
     }
 
     /// The numbers now.

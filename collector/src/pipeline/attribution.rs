@@ -136,6 +136,27 @@ const KNOWN_REFERRERS: [KnownReferrer; 64] = [
     known("Mistral", ASSISTANT, &["chat.mistral.ai"]),
 ];
 
+/// What is kept in place of a click id: that there was one.
+const CLICKED: &str = "1";
+
+/// A URL's query without the values of click ids, which tell single clicks, and so people, apart: only that there was one
+/// is kept.
+#[must_use]
+pub fn without_click_ids(query: &str) -> String {
+    let flagged = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, value)) if !value.is_empty() && is_click_id(name) => Cow::Owned(format!("{name}={CLICKED}")),
+        _ => Cow::Borrowed(pair),
+    });
+    flagged.collect::<Vec<_>>().join("&")
+}
+
+/// A name of the list above, or one that ends like theirs: networks keep inventing more.
+fn is_click_id(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let ends = ["clid", "clkid", "clickid", "click_id"].iter().any(|end| name.ends_with(end));
+    ends || CLICK_IDS.iter().any(|(id, ..)| name == *id)
+}
+
 /// Works out where a pageview came from. `page` is its URL, `referrer` what the browser said.
 #[must_use]
 pub fn attribute(page: Option<&Url>, referrer: &str, site: &Site) -> Attribution {
@@ -313,5 +334,19 @@ mod tests {
         let url = Url::parse(&format!("https://shop.example/?utm_source={}", "ä".repeat(300))).unwrap();
         let source = attribute(Some(&url), "", &site()).source;
         assert_eq!(source, "ä".repeat(MAX_VALUE_BYTES / 2));
+    }
+
+    #[test]
+    fn of_click_ids_only_that_there_was_one_is_kept() {
+        for (query, kept) in [
+            ("gclid=EAIaIQobChMI&utm_source=x", "gclid=1&utm_source=x"),
+            ("a=1&FBCLID=abc&b=2", "a=1&FBCLID=1&b=2"),
+            ("ref=x&irclickid=7&wbraid=9&li_fat_id=q", "ref=x&irclickid=1&wbraid=1&li_fat_id=1"),
+            ("gclid=&gclid", "gclid=&gclid"),
+            ("", ""),
+            ("page=2&q=gclid=3", "page=2&q=gclid=3"),
+        ] {
+            assert_eq!(without_click_ids(query), kept, "{query}");
+        }
     }
 }

@@ -117,7 +117,7 @@ fn row(
         path: page.path,
         query: page.query,
         title: event.title.clone(),
-        referrer: event.referrer.clone(),
+        referrer: referrer(&event.referrer),
         source: from.source,
         medium: from.medium,
         campaign: from.campaign,
@@ -142,6 +142,14 @@ fn row(
         os: device.os.to_owned(),
         language: beacon.language.clone(),
         version: version(beacon.received, visitor),
+    }
+}
+
+/// The referrer, whose click ids are the visitor's too where it is a page of the site.
+fn referrer(referrer: &str) -> String {
+    match referrer.split_once('?') {
+        Some((page, query)) => format!("{page}?{}", attribution::without_click_ids(query)),
+        None => referrer.to_owned(),
     }
 }
 
@@ -176,7 +184,7 @@ impl PageAddress {
             scheme: url.scheme().to_owned(),
             host: url.host_str().unwrap_or_default().to_owned(),
             path: route.map_or_else(|| url.path().to_owned(), |route| format!("{}#{route}", url.path())),
-            query: url.query().unwrap_or_default().to_owned(),
+            query: attribution::without_click_ids(url.query().unwrap_or_default()),
         }
     }
 }

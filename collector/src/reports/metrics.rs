@@ -52,6 +52,7 @@ metrics! {
     EventsRejected = Counter "firmsight_events_rejected_total" "Events refused with an error status, by rule.",
     EventsInFlight = Gauge "firmsight_events_in_flight" "Events accepted and neither stored nor dropped yet.",
     UndecodableBeacons = Counter "firmsight_undecodable_beacons_total" "Requests refused before their events could be counted, by rule.",
+    LostBeacons = Counter "firmsight_lost_beacons_total" "Beacons that browsers say they gave up after failing to deliver them.",
     SpoolBytes = Gauge "firmsight_spool_bytes" "Bytes of the spool's files.",
     SpoolMaxBytes = Gauge "firmsight_spool_max_bytes" "Bytes at which the spool is full and beacons get 503.",
     SpoolSegments = Gauge "firmsight_spool_segments" "Segments of the spool, the one that is being written included.",
@@ -115,6 +116,7 @@ fn balance_samples(balance: &Balance) -> Vec<Sample> {
         Sample::new(Metric::EventsRecovered, balance.recovered),
         Sample::new(Metric::EventsStored, balance.stored),
         Sample::new(Metric::EventsInFlight, balance.in_flight),
+        Sample::new(Metric::LostBeacons, balance.lost_beacons),
     ];
     let reasons = DropReason::ALL.iter().map(|reason| reason.as_str()).zip(&balance.dropped);
     let rules = || RejectRule::ALL.iter().map(|rule| rule.as_str());
@@ -188,6 +190,7 @@ mod tests {
         counters.drop_events(DropReason::Residential, 3);
         counters.reject(RejectRule::Consent, 1);
         counters.undecodable(RejectRule::Malformed);
+        counters.lose(4);
         let text = exposition(&balance_samples(&counters.balance()));
         for expected in [
             "# HELP firmsight_events_received_total Events decoded from beacons since the start.\n",
@@ -198,6 +201,7 @@ mod tests {
             "firmsight_events_rejected_total{rule=\"consent\"} 1\n",
             "# TYPE firmsight_events_in_flight gauge\nfirmsight_events_in_flight 3\n",
             "firmsight_undecodable_beacons_total{rule=\"malformed\"} 1\n",
+            "firmsight_lost_beacons_total 4\n",
         ] {
             assert_eq!(text.matches(expected).count(), 1, "{expected} in {text}");
         }

@@ -153,7 +153,7 @@ impl<S: EventSink> Inner<S> {
         });
         let withdraws = beacon.events.iter().any(|event| event.kind == EventKind::Forget);
         match outcome {
-            Outcome::Keep => {}
+            Outcome::Keep => self.counters.lose(beacon.lost),
             Outcome::Drop(reason) => {
                 let before = beacon.events.len();
                 beacon.events.retain(|event| event.kind == EventKind::Forget);
@@ -181,7 +181,12 @@ impl<S: EventSink> Inner<S> {
         if beacon.events.is_empty() {
             return Decision::Answered(answer);
         }
-        if !withdraws && let Some(cookie) = self.renewed_cookie(sender, &beacon) {
+        if withdraws {
+            // An answer to an earlier beacon may have brought the id back meanwhile.
+            for cookie in removed_cookies(sender, &beacon) {
+                answer.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+        } else if let Some(cookie) = self.renewed_cookie(sender, &beacon) {
             answer.headers_mut().append(header::SET_COOKIE, cookie);
         }
         let beacon = spooled(site, sender.address, &user_agent, &parts.headers, now, beacon);
@@ -198,9 +203,7 @@ impl<S: EventSink> Inner<S> {
     /// `_lfa` with the value it has, where page and collector share a domain.
     fn renewed_cookie(&self, sender: &Sender<'_>, beacon: &Beacon<'_>) -> Option<HeaderValue> {
         let client = beacon.client.filter(|_| beacon.consent != Consent::Unknown)?;
-        let page = beacon.events.iter().find_map(|event| event.url.as_deref()).and_then(Host::of_url)?;
-        let collector = sender.collector.and_then(Host::of_authority)?;
-        let scope = Scope::shared(page, collector)?;
+        let scope = shared_scope(sender, beacon)?;
         cookies::renew_client_id(client, &scope, sender.https, self.settings.client_id_life)
     }
 
@@ -243,6 +246,19 @@ impl<S: EventSink> Inner<S> {
             tracing::warn!(%error, "beacons are refused");
         }
     }
+}
+
+/// Where a cookie of the collector reaches the page that sent the beacon.
+fn shared_scope(sender: &Sender<'_>, beacon: &Beacon<'_>) -> Option<Scope> {
+    let page = beacon.events.iter().find_map(|event| event.url.as_deref()).and_then(Host::of_url)?;
+    let collector = sender.collector.and_then(Host::of_authority)?;
+    Scope::shared(page, collector)
+}
+
+/// What removes `_lfa` wherever the collector may have set it.
+fn removed_cookies(sender: &Sender<'_>, beacon: &Beacon<'_>) -> Vec<HeaderValue> {
+    let scope = shared_scope(sender, beacon);
+    scope.map(|scope| cookies::removal(cookies::CLIENT_ID, &scope, sender.https)).unwrap_or_default()
 }
 
 /// `text/plain` (no preflight) or `application/json`, in UTF-8, not compressed.

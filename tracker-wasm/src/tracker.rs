@@ -186,8 +186,7 @@ impl<'a> Tracker<'a> {
             }
             return;
         }
-        if self.state[Granting] & 1 != 0
-            || self.state[Granting] != 0 && self.state[Undecided] | self.state[Silent] == 0
+        if self.state[Granting] & 1 != 0 || self.state[Granting] != 0 && self.state[Undecided] | self.state[Silent] == 0
         {
             self.granted();
         } else {

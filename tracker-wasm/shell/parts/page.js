@@ -39,7 +39,9 @@ const begin = ({ tell, effects, options, endpoint, part }) => {
       } catch {}
     },
   };
-  const resend = () => part("resend", queue, endpoint);
+  // The network may be back a little later than the browser says.
+  const resend = () =>
+    navigator.onLine && part("resend", queue, endpoint).then((isHere) => isHere || setTimeout(resend, 5e3));
   addEventListener("online", resend);
 
   // When everything stored is removed, nothing may be stored again; answers that are under way may bring the id back.

@@ -8,11 +8,17 @@ const FIRST_PAUSE_MS = 5e3;
 let timer;
 let busy;
 
+/** Gives true, so that who asked knows that this is here. */
+export default (...given) => {
+  resend(...given);
+  return true;
+};
+
 /**
  * `queue.lines` holds a line for each beacon that waits, {body, credentials, since, tries} as JSON, empty where one was
  * given up.
  */
-export default async function resend(queue, endpoint) {
+async function resend(queue, endpoint) {
   if (busy || !navigator.onLine) return;
   busy = 1;
   /** Puts others in the place of the first line that is this one. */

@@ -18,6 +18,7 @@
 
 pub mod counters;
 pub mod feed;
+pub mod objection;
 pub mod site;
 pub mod snapshot;
 pub mod time;

@@ -5,6 +5,7 @@
 
 use crate::{
     feed::{CompanyList, Feed, Goal},
+    objection::Objections,
     site::{Site, SiteId},
     time::UnixMillis,
 };
@@ -129,6 +130,8 @@ pub struct Snapshot {
     pub lists: HashMap<Uuid, Arc<CompanyList>>,
     /// Goals by id.
     pub goals: HashMap<Uuid, Arc<Goal>>,
+    /// Who is not counted.
+    pub objections: Arc<Objections>,
     /// Users by id.
     pub users: HashMap<Uuid, Arc<User>>,
     /// Whether the sites were ever loaded, from the store or from the file on disk.

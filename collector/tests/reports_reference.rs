@@ -1,4 +1,6 @@
-//! Which test covers which rule and attribute of the API that we stand in for, by name. A rule without a test that exists fails.
+//! Which test covers which rule and attribute of the API that we stand in for, by name. A rule whose test does not exist, does
+//! not run or asserts nothing fails. Rules are those of the collected facts about that API: what every endpoint does, then its
+//! check-list, by its numbers.
 #![allow(clippy::unwrap_used, reason = "a failure here is the test's finding")]
 
 const ACCESS: &str = include_str!("reports_access.rs");
@@ -8,6 +10,11 @@ const FEEDS: &str = include_str!("reports_feeds.rs");
 const PAGING: &str = include_str!("../src/reports/paging.rs");
 const DATES: &str = include_str!("../src/reports/dates.rs");
 const CUSTOM_FEEDS: &str = include_str!("../src/reports/custom_feeds.rs");
+const AUTHENTICATION: &str = include_str!("../src/reports/authentication.rs");
+const CONTRACT: &str = include_str!("reports_contract.rs");
+const INJECTION: &str = include_str!("reports_injection.rs");
+const PSEUDONYM: &str = include_str!("../src/reports/pseudonym.rs");
+const V1: &str = include_str!("reports_v1.rs");
 
 /// A rule, the file of its test, and the test.
 const RULES: &[(&str, &str, &str)] = &[
@@ -75,6 +82,68 @@ const RULES: &[(&str, &str, &str)] = &[
         "any_filter_over_hostile_texts_finds_what_a_computation_without_sql_finds",
     ),
     ("ids and dates are parameters, never SQL text", LISTS, "no_parameter_reaches_the_store_as_sql"),
+    (
+        "every parameter of every reading operation is text, never SQL",
+        INJECTION,
+        "every_parameter_of_every_reading_operation_takes_tricks_as_text",
+    ),
+    (
+        "ids of changing operations are text, never SQL",
+        INJECTION,
+        "ids_of_changing_operations_that_are_tricks_change_nothing",
+    ),
+    ("texts in bodies come back as they were sent", INJECTION, "texts_in_bodies_come_back_as_they_were_sent"),
+    (
+        "an unknown value has the type that clients decode",
+        LISTS,
+        "every_attribute_is_there_with_the_type_that_clients_decode",
+    ),
+    ("places are in included, each once", LISTS, "every_attribute_is_there_with_the_type_that_clients_decode"),
+    ("a lead that never came is 404", LISTS, "a_lead_that_never_came_is_404_and_one_that_stayed_away_has_no_visits"),
+    (
+        "lf_client_id has the form of a client id and is none",
+        PSEUDONYM,
+        "a_pseudonym_has_the_form_of_a_client_id_and_depends_on_key_site_and_visitor",
+    ),
+    ("keys have an allowance of their own each minute", ACCESS, "beyond_the_limit_comes_the_body_that_clients_know"),
+    ("a site is seen by its keys alone", ACCESS, "a_key_sees_its_own_sites_and_others_do_not_exist_for_it"),
+    (
+        "exports survive a restart and a crash",
+        CONTRACT,
+        "exports_survive_a_kill_and_their_downloads_are_in_the_audit_log",
+    ),
+    (
+        "a generic JSON:API client loses and repeats nothing while beacons arrive",
+        CONTRACT,
+        "a_json_api_client_pages_a_thousand_leads_in_parallel_while_beacons_arrive",
+    ),
+    ("check-list 1: forms of the key", AUTHENTICATION, "tokens_are_read_from_every_form_that_clients_use"),
+    ("check-list 1: forms of the key, over HTTP", ACCESS, "every_form_of_a_key_opens_and_nothing_else_does"),
+    ("check-list 2: paths at the root, ours under /v1", V1, "unknown_paths_and_methods_under_v1_are_problems_too"),
+    ("check-list 2: /companies?ip=", ACCESS, "the_company_behind_an_address_has_the_shape_of_ip_enrich"),
+    ("check-list 3: date or datetime", DATES, "a_datetime_is_an_instant_and_its_end_is_inclusive"),
+    ("check-list 3: 400 on garbage", DATES, "garbage_and_reversed_dates_are_refused_by_name"),
+    ("check-list 4: page parameters, raw or encoded", ACCESS, "wrong_parameters_are_named"),
+    ("check-list 4: default 10, at most 100", PAGING, "sizes_default_to_ten_and_are_cut_at_a_hundred"),
+    ("check-list 5: links", PAGING, "links_are_absolute_sorted_and_encoded_and_differ_by_place"),
+    ("check-list 6: instants, dates and hours", DATES, "instants_have_milliseconds_and_the_accounts_own_date_and_hour"),
+    (
+        "check-list 6: page_depth, visit_length, entrance, time_on_page",
+        LISTS,
+        "every_attribute_is_there_with_the_type_that_clients_decode",
+    ),
+    ("check-list 7: 402", V1, "a_month_that_is_used_up_is_402_in_both_halves_and_on_every_process"),
+    ("check-list 7: 429 and Retry-After", ACCESS, "beyond_the_limit_comes_the_body_that_clients_know"),
+    ("check-list 7: 401 as JSON:API error", ACCESS, "every_report_asks_for_a_key"),
+    ("check-list 8: stable order", LISTS, "parallel_paging_loses_and_repeats_nothing_while_visits_arrive"),
+    ("check-list 9: 10,000 at most", LISTS, "leads_end_at_ten_thousand"),
+    (
+        "check-list 9: export, asynchronous, both body forms, unguessable addresses",
+        EXPORTS,
+        "an_export_is_asked_for_in_any_form_and_fetched_when_it_is_made",
+    ),
+    ("check-list 10: links begin with the configured address", LISTS, "following_next_ends_where_the_list_ends"),
+    ("check-list 11: application/json", LISTS, "documents_are_as_clients_know_them"),
     (
         "tags, assignee and hidden companies show in leads",
         EXPORTS,
@@ -191,9 +260,21 @@ const ATTRIBUTES: &[(&str, &str, &[&str])] = &[
 ];
 
 #[test]
-fn every_rule_of_the_reference_has_a_test_that_exists() {
+fn every_rule_of_the_reference_has_a_test_that_runs_and_asserts() {
     for (rule, file, test) in RULES {
-        assert!(file.contains(&format!("fn {test}(")), "{rule}: there is no test {test}");
+        let start = file.find(&format!("fn {test}(")).unwrap_or_else(|| panic!("{rule}: there is no test {test}"));
+        let line = file[..start].rfind('\n').map_or(0, |end| end + 1);
+        let attribute = file[..line].lines().last().unwrap_or_default().trim();
+        assert!(
+            attribute.starts_with("#[test]") || attribute.starts_with("#[tokio::test"),
+            "{rule}: {test} is no test"
+        );
+        let indent = &file[line..start].chars().take_while(|character| *character == ' ').collect::<String>();
+        let end = file[start..].find(&format!("\n{indent}}}")).map_or(file.len(), |length| start + length);
+        assert!(file[start..end].contains("assert"), "{rule}: {test} asserts nothing");
+    }
+    for number in 1..=11 {
+        assert!(RULES.iter().any(|(rule, ..)| rule.starts_with(&format!("check-list {number}:"))), "{number}");
     }
 }
 

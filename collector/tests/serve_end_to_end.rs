@@ -299,6 +299,60 @@ fn visits_and_lead_visits(server: &Running, token: &str) -> (usize, Vec<u64>) {
 }
 
 #[test]
+fn what_is_held_of_a_visitor_is_printed_and_who_objects_is_not_counted() {
+    let firmsight = Firmsight::new();
+    add_site(&firmsight);
+    let server = firmsight.serve();
+    let token = create_key(&firmsight);
+    let client = |number: u8| format!("LF1.1.{number:016x}.1700000000000");
+    let send = |server: &Running, number: u8| {
+        let body = pageview("shop", Uuid::new_v4(), &client(number), "https://shop.example/pricing?plan=a");
+        assert_eq!(post_beacon(server.public, APPLE, &body).unwrap().status, 204);
+        server.wait_until_nothing_is_in_flight();
+    };
+    (1..=2).for_each(|number| send(&server, number));
+    send(&server, 1);
+    let held = |number: u8| -> Vec<serde_json::Value> {
+        let text = firmsight.ok(&["privacy", "export", "--site", "shop", "--visitor", &client(number)]);
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let first = held(1);
+    let kinds: Vec<&str> = first.iter().map(|line| line["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["event", "event", "visit"]);
+    assert_eq!((&first[0]["path"], &first[0]["query"]), (&"/pricing".into(), &"plan=a".into()));
+    assert!(first.iter().all(|line| line.get("visitor").is_none()), "{first:?}");
+    assert_eq!(held(3), Vec::<serde_json::Value>::new());
+
+    assert_eq!(visits_and_lead_visits(&server, &token), (2, vec![2]));
+    let object = |arguments: &[&str]| firmsight.ok(&[&["privacy", "object"], arguments].concat());
+    object(&["--visitor", &client(4)]);
+    send(&server, 4);
+    assert_eq!(visits_and_lead_visits(&server, &token), (2, vec![2]), "a visitor who objected");
+    for (objection, number) in [(["--cidr", "17.253.0.0/16"], 5), (["--domain", "www.apple.com"], 6)] {
+        object(&objection);
+        send(&server, number);
+        assert_eq!(visits_and_lead_visits(&server, &token), (2, vec![2]), "{objection:?}");
+        object(&[objection[0], objection[1], "--take-back"]);
+    }
+    let missing = firmsight.fails(&["privacy", "object", "--domain", "apple.com", "--take-back"]);
+    assert!(missing.contains("there is no objection of this domain"), "{missing}");
+    server.terminate();
+
+    // Remembered: also by a server that begins before ClickHouse answers, and by a command without a server.
+    object(&["--domain", "apple.com"]);
+    let server = firmsight.serve();
+    wait_until_the_store_answers(&firmsight);
+    send(&server, 7);
+    assert_eq!(visits_and_lead_visits(&server, &token), (2, vec![2]), "after a restart");
+    let drops = "/v1/sites/shop/drops?start_date=2020-01-01&end_date=2100-01-01";
+    let drops = request(server.admin, "GET", drops, &[("X-Api-Key", &token)], b"").unwrap().json();
+    let objected = drops["data"].as_array().unwrap().iter().filter(|row| row["reason"] == "objection");
+    assert_eq!(objected.map(|row| row["events"].as_u64().unwrap()).sum::<u64>(), 4);
+    server.terminate();
+    assert_eq!(held(1).len(), 3, "what was stored before stays");
+}
+
+#[test]
 fn a_forgotten_or_erased_visitor_is_gone_from_visits_leads_and_company_days() {
     let firmsight = Firmsight::new();
     add_site(&firmsight);

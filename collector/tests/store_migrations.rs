@@ -30,6 +30,7 @@ async fn an_empty_database_runs_all_migrations_once() {
         "export_parts",
         "export_requests",
         "migrations",
+        "objections",
         "site_objects",
         "sites",
         "visits",

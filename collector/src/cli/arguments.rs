@@ -4,6 +4,7 @@ use crate::{
     config::TrustedProxy,
     import::parse::Format,
     ingest::language::Language,
+    objection::Objection,
     serve::backup::Place,
     site::{ConsentMode, SiteId},
     snapshot::Role,
@@ -333,22 +334,25 @@ pub(super) enum Config {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Privacy {
-    /// Everything stored of a visitor
+    /// Print everything held of a visitor, one JSON object a line
     Export(Visitor),
     /// Erase everything stored of a visitor
     Erase(Visitor),
-    /// Stop counting a company, a network or a visitor
+    /// Stop counting a company, a network or a visitor, on all sites
     #[command(group = clap::ArgGroup::new("whom").required(true))]
     Object {
         /// A company's domain
-        #[arg(long, group = "whom")]
-        domain: Option<String>,
+        #[arg(long, group = "whom", value_parser = company_domain)]
+        domain: Option<Objection>,
         /// A network
         #[arg(long, group = "whom", value_parser = network)]
         cidr: Option<IpNet>,
         /// A visitor's client id
         #[arg(long, group = "whom", value_parser = client)]
         visitor: Option<ClientId>,
+        /// Count again who objected before
+        #[arg(long)]
+        take_back: bool,
     },
 }
 
@@ -417,6 +421,10 @@ fn network(text: &str) -> Result<IpNet, String> {
         Ok(TrustedProxy::Network(network)) => Ok(network),
         _ => Err("write a network such as 192.0.2.0/24, or an address".to_owned()),
     }
+}
+
+fn company_domain(text: &str) -> Result<Objection, String> {
+    Objection::of_domain(text).ok_or_else(|| "write a registrable domain such as example.com".to_owned())
 }
 
 fn client(text: &str) -> Result<ClientId, String> {

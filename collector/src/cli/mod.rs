@@ -16,6 +16,7 @@ use crate::{
     config::{self, Config, ConfigError, Log, LogFormat},
     control::NewKey,
     ingest::cookie_declaration::CookieDeclaration,
+    objection::Objection,
     serve::{
         self, ServeError,
         command::{Answer, Command, SiteChange},
@@ -89,8 +90,6 @@ pub(crate) enum CliError {
     NoProfile(String),
     #[error(transparent)]
     Build(#[from] firmsight_resolver::network_lists::BuildError),
-    #[error("{0}")]
-    Unavailable(&'static str),
     /// The command line is wrong in a way that its definition can't say.
     #[error("{0}")]
     Usage(&'static str),
@@ -186,12 +185,38 @@ async fn dispatch(config: Config, command: arguments::Command) -> Result<(), Cli
             with_engine(&config, Command::EraseVisitor { site: visitor.site, visitor: visitor.visitor }).await?;
             print("erased\n")
         }
-        Typed::Privacy(arguments::Privacy::Export(_)) => {
-            Err(CliError::Unavailable("exporting what is stored of a visitor is not available yet"))
+        Typed::Privacy(arguments::Privacy::Export(visitor)) => {
+            let access = Access::open(&config, Tables::UpToDate).await?;
+            let outcome = export(&access, visitor).await;
+            access.close().await;
+            outcome
         }
-        Typed::Privacy(arguments::Privacy::Object { .. }) => Err(CliError::Unavailable(
-            "objections are not available yet; a site's own networks are left out with `site set --own-network`",
-        )),
+        Typed::Privacy(arguments::Privacy::Object { domain, cidr, visitor, take_back }) => {
+            let objection = domain.or(cidr.map(Objection::of_network)).or(visitor.map(Objection::of_visitor));
+            let objection = objection.ok_or(CliError::Usage("name a company, a network or a visitor"))?;
+            let kind = objection.kind();
+            if take_back {
+                with_engine(&config, Command::TakeObjectionBack(objection)).await?;
+                print(&format!("this {kind} is counted again\n"))
+            } else {
+                with_engine(&config, Command::Object(objection)).await?;
+                print(&format!("this {kind} is not counted from now on; what is stored stays\n"))
+            }
+        }
+    }
+}
+
+/// Prints part after part, so that no visitor is too large.
+async fn export(access: &Access, arguments::Visitor { site, visitor }: arguments::Visitor) -> Result<(), CliError> {
+    let mut from = 0;
+    loop {
+        let answer = access.execute(Command::ExportVisitor { site: site.clone(), visitor, from }).await?;
+        let Answer::Lines(lines) = answer else { return Err(CliError::Answer) };
+        if lines.is_empty() {
+            return Ok(());
+        }
+        from += lines.lines().count() as u64;
+        print(&lines)?;
     }
 }
 

@@ -54,6 +54,9 @@ pub enum ControlError {
     /// No such object of the site.
     #[error("there is no {0} {1}")]
     NoSuchObject(&'static str, uuid::Uuid),
+    /// Nobody objected so.
+    #[error("there is no objection of this {0}")]
+    NoSuchObjection(&'static str),
     /// More than anyone looks at.
     #[error("a site has at most {1} objects of the kind {0}: remove one first")]
     TooMany(&'static str, usize),

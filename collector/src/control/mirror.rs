@@ -1,6 +1,7 @@
 //! The copy of the snapshot on disk.
 
 use crate::{
+    objection::{Objection, Objections},
     site::Site,
     snapshot::{ApiKey, Snapshot, User},
     spool::files::rename_durably,
@@ -24,6 +25,8 @@ struct Mirror<S, K, U> {
     keys: Vec<K>,
     #[serde(default = "Vec::new")]
     users: Vec<U>,
+    #[serde(default)]
+    objections: Vec<Objection>,
 }
 
 /// The snapshot in the file; `None` when there is no file.
@@ -40,6 +43,7 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Snapshot>> {
         sites: mirror.sites.into_iter().map(|site| (site.id.clone(), Arc::new(site))).collect(),
         keys: mirror.keys.into_iter().map(|key| (key.token_sha256, Arc::new(key))).collect(),
         users: mirror.users.into_iter().map(|user| (user.id, Arc::new(user))).collect(),
+        objections: Arc::new(Objections::of(mirror.objections)),
         loaded: true,
         ..Snapshot::default()
     }))
@@ -51,7 +55,8 @@ pub(super) async fn write(path: PathBuf, snapshot: Arc<Snapshot>) -> io::Result<
         let sites = snapshot.sites.values().map(AsRef::as_ref).collect::<Vec<&Site>>();
         let keys = snapshot.keys.values().map(AsRef::as_ref).collect::<Vec<&ApiKey>>();
         let users = snapshot.users.values().map(AsRef::as_ref).collect::<Vec<&User>>();
-        replace(&path, &serde_json::to_vec(&Mirror { format: FORMAT, sites, keys, users })?)
+        let objections = snapshot.objections.iter().collect();
+        replace(&path, &serde_json::to_vec(&Mirror { format: FORMAT, sites, keys, users, objections })?)
     };
     tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
 }

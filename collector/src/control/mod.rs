@@ -20,6 +20,7 @@ mod day_keys;
 mod error;
 mod exports;
 mod mirror;
+mod objections;
 mod site_objects;
 mod site_rules;
 mod token;
@@ -203,6 +204,7 @@ impl Control {
             snapshot.keys.insert(key.token_sha256, Arc::new(key));
         }
         self.load_objects(&mut snapshot).await?;
+        self.load_objections(&mut snapshot).await?;
         for user in parse_documents::<User>("user", &users) {
             snapshot.users.insert(user.id, Arc::new(user));
         }

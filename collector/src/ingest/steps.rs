@@ -27,7 +27,7 @@ pub struct Arrival<'a> {
     pub origin: Option<&'a str>,
     /// `Sec-GPC: 1` was sent.
     pub global_privacy_control: bool,
-    /// The objection that the opt-out page left in the browser came along.
+    /// The objection that the opt-out page left in the browser came along, or the owner noted one.
     pub objects: bool,
     /// The User-Agent header; empty when absent.
     pub user_agent: &'a str,

@@ -10,13 +10,14 @@ use super::{
 };
 use crate::{
     counters::DropReason,
+    objection::Objections,
     site::SiteId,
-    spool::record::{DropCount, SpooledBeacon, SpooledEvent},
+    spool::record::{ClientAddress, DropCount, SpooledBeacon, SpooledEvent},
     store::{DropRow, EventRow},
     time::{UnixMillis, UtcDay},
 };
 use beacon::EventKind;
-use firmsight_resolver::NetworkKind;
+use firmsight_resolver::{Company, NetworkKind};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
@@ -99,6 +100,17 @@ impl Batch {
     }
 }
 
+/// Whether somebody's objection covers a beacon: that of a network or a visitor, which the door knows as well, or that of a
+/// company, which is known only now.
+fn objects(objections: &Objections, beacon: &SpooledBeacon, company: Option<&Company>) -> bool {
+    let address = match beacon.address {
+        ClientAddress::Ip(address) => Some(address),
+        ClientAddress::HostName(_) => None,
+    };
+    let domain = company.and_then(|company| company.domain.as_deref());
+    objections.cover(address, beacon.client) || domain.is_some_and(|domain| objections.cover_company(domain))
+}
+
 impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     /// Decides every event of a batch.
     pub(super) async fn prepare(
@@ -121,6 +133,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         for (beacon, visitor) in beacons.iter().zip(&visitors) {
             let site = snapshot.sites.get(&beacon.site).map(AsRef::as_ref);
             let verdict = verdicts.get(&beacon.address);
+            let objects = objects(&snapshot.objections, beacon, verdict.and_then(|verdict| verdict.company.as_ref()));
             let (dropped, seen) = (&mut batch.dropped, &mut batch.keys);
             let mut keep = |event: &SpooledEvent| {
                 let key = BaseKey { site: beacon.site.to_string(), at: event.at, event_id: event.id };
@@ -132,6 +145,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
                     network: verdict.map_or(NetworkKind::Unknown, |verdict| verdict.kind),
                     keep: &self.settings.keep,
                     left_out: verdict.and_then(|verdict| verdict.left_out),
+                    objects,
                     forgotten_until: forgotten.get(&(beacon.site.to_string(), visitor.0)).copied(),
                     is_repeated: seen.contains(&key),
                 };

@@ -26,6 +26,8 @@ pub struct Case<'a> {
     pub keep: &'a [NetworkKind],
     /// A rule of the owner's leaves it out.
     pub left_out: Option<LeftOut>,
+    /// The company, the network or the visitor objected.
+    pub objects: bool,
     /// The visitor wants everything up to this time forgotten.
     pub forgotten_until: Option<UnixMillis>,
     /// An event with the same key was kept before in this batch.
@@ -41,11 +43,12 @@ pub struct Step {
 }
 
 /// The table, in order; the first reason counts.
-pub const STEPS: [Step; 6] = [
+pub const STEPS: [Step; 7] = [
     // What a forget event asks for is carried out whatever network it came from.
     Step { name: "forget", decide: forget },
     Step { name: "site", decide: site },
     Step { name: "identify", decide: identify },
+    Step { name: "objection", decide: objection },
     Step { name: "owner-rule", decide: owner_rule },
     Step { name: "network", decide: network },
     Step { name: "repeat", decide: repeat },
@@ -71,6 +74,10 @@ fn site(case: &Case<'_>) -> Option<DropReason> {
 fn identify(case: &Case<'_>) -> Option<DropReason> {
     let is_allowed = case.site.is_some_and(|site| site.identify) && case.beacon.consent == Consent::Granted;
     (case.event.kind == EventKind::Identify && !is_allowed).then_some(DropReason::IdentifyNotAllowed)
+}
+
+fn objection(case: &Case<'_>) -> Option<DropReason> {
+    case.objects.then_some(DropReason::Objection)
 }
 
 fn owner_rule(case: &Case<'_>) -> Option<DropReason> {
@@ -119,6 +126,7 @@ mod tests {
             network: NetworkKind::Business,
             keep: &KEEP,
             left_out: None,
+            objects: false,
             forgotten_until: None,
             is_repeated: false,
         };
@@ -137,6 +145,7 @@ mod tests {
         assert_eq!(decided(Pageview, |case| case.site = None), Some(DropReason::SiteRemoved));
         assert_eq!(decided(Identify, |case| case.network = NetworkKind::Mobile), Some(DropReason::Mobile));
         assert_eq!(decided(Pageview, |case| case.is_repeated = true), Some(DropReason::Repeated));
+        assert_eq!(decided(Pageview, |case| case.objects = true), Some(DropReason::Objection));
         assert_eq!(decided(Pageview, |case| case.left_out = Some(LeftOut::Ignored)), Some(DropReason::Ignored));
         assert_eq!(decided(Pageview, |case| case.left_out = Some(LeftOut::OwnOffice)), Some(DropReason::OwnNetwork));
         let plain = fixtures::site("shop");
@@ -153,6 +162,7 @@ mod tests {
                 network: NetworkKind::Business,
                 keep: &KEEP,
                 left_out: None,
+                objects: false,
                 forgotten_until: None,
                 is_repeated: false,
             };

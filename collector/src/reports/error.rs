@@ -80,7 +80,7 @@ impl From<ControlError> for ReportError {
         };
         let field = match &error {
             ControlError::NoSuchKey(_) => return Self::NotFound("key"),
-            ControlError::NoSuchObject(kind, _) => return Self::NotFound(kind),
+            ControlError::NoSuchObject(kind, _) | ControlError::NoSuchObjection(kind) => return Self::NotFound(kind),
             ControlError::ObjectRule(rule) => rule.field(),
             ControlError::SiteExists(_)
             | ControlError::KeyExists(_)

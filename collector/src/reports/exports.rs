@@ -102,6 +102,9 @@ async fn fields(request: Request) -> Result<Parameters, ReportError> {
     let wrong = |detail: String| ReportError::Body { field: String::new(), detail };
     let json: serde_json::Value =
         serde_json::from_slice(&body).map_err(|error| wrong(format!("the body is no JSON: {error}")))?;
+    if json.pointer("/data/type").is_some_and(|kind| !kind.is_string()) {
+        return Err(ReportError::Body { field: "type".to_owned(), detail: "type must be a text".to_owned() });
+    }
     let attributes = json.pointer("/data/attributes").unwrap_or(&json);
     let attributes = attributes.as_object().ok_or_else(|| wrong("the body must be a JSON object".to_owned()))?;
     let mut pairs = form_urlencoded::Serializer::new(String::new());

@@ -4,6 +4,7 @@ use super::backup::{BackedUp, Place};
 use crate::{
     control::NewKey,
     import::Batch,
+    objection::Objection,
     reports::Action,
     site::{ConsentMode, Site, SiteId},
     snapshot::Role,
@@ -50,6 +51,19 @@ pub enum Command {
         /// The client id of the visitor's cookie.
         visitor: ClientId,
     },
+    /// Part of everything held of a visitor on a site, as lines of JSON; answered with [`Answer::Lines`].
+    ExportVisitor {
+        /// The site.
+        site: SiteId,
+        /// The client id of the visitor's cookie.
+        visitor: ClientId,
+        /// Lines that were read before.
+        from: u64,
+    },
+    /// Remembers an objection; in force when answered.
+    Object(Objection),
+    /// Takes an objection back.
+    TakeObjectionBack(Objection),
     /// Stores a batch of an access log; answered with [`Answer::Imported`].
     Import {
         /// The batch.
@@ -77,6 +91,13 @@ impl Command {
             Self::RevokeKey(key) => Some((Action::Remove, "key revoke", None, key.clone())),
             Self::BackUp(place) => Some((Action::Create, "backup", None, place.to_string())),
             Self::EraseVisitor { site, .. } => Some((Action::Remove, "privacy erase", Some(site), String::new())),
+            Self::ExportVisitor { site, from: 0, .. } => {
+                Some((Action::Read, "privacy export", Some(site), String::new()))
+            }
+            Self::Object(objection) => Some((Action::Create, "privacy object", None, objection.kind().to_owned())),
+            Self::TakeObjectionBack(objection) => {
+                Some((Action::Remove, "privacy object", None, objection.kind().to_owned()))
+            }
             // An import adds visits, as beacons do.
             Self::Import { .. }
             | Self::ListSites
@@ -84,6 +105,7 @@ impl Command {
             | Self::Migrate { .. }
             // The audit log is among what comes back.
             | Self::Restore(_)
+            | Self::ExportVisitor { .. }
             | Self::CountVisits { .. } => None,
         }
     }
@@ -141,6 +163,8 @@ pub enum Answer {
     Visits(u64),
     /// The backup that was made.
     BackedUp(BackedUp),
+    /// Lines of JSON; empty when there are no more.
+    Lines(String),
 }
 
 /// A key as it is listed.

@@ -9,6 +9,7 @@ use super::{
     lock::DataDirectoryLock,
     setup,
     store_keeper::{StoreKeeper, StoreState, stop_server},
+    visitor_export,
 };
 use crate::{
     config::Config,
@@ -139,6 +140,18 @@ impl Engine {
             }
             Command::EraseVisitor { site, visitor } => {
                 self.batches().erase(site, visitor, now).await?;
+                Ok(Answer::Done)
+            }
+            Command::ExportVisitor { site, visitor, from } => {
+                let key = self.control.visitor_key();
+                Ok(Answer::Lines(visitor_export::lines(&self.store, &key, (&site, visitor), from).await?))
+            }
+            Command::Object(objection) => {
+                self.control.object(objection, now).await?;
+                Ok(Answer::Done)
+            }
+            Command::TakeObjectionBack(objection) => {
+                self.control.take_objection_back(&objection, now).await?;
                 Ok(Answer::Done)
             }
             Command::CountVisits { site, visits } => {

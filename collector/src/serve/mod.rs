@@ -24,6 +24,7 @@ pub(crate) mod lock;
 mod profiles;
 pub(crate) mod setup;
 mod store_keeper;
+mod visitor_export;
 mod watchers;
 
 pub use collector::Collector;

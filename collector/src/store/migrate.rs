@@ -53,6 +53,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(12, "0012_audit"),
     migration!(13, "0013_api_usage"),
     migration!(14, "0014_users"),
+    migration!(30, "0030_objections"),
 ];
 
 /// A migration as the database remembers it.

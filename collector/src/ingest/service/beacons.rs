@@ -140,7 +140,8 @@ impl<S: EventSink> Inner<S> {
             address: sender.address,
             origin: text(&parts.headers, header::ORIGIN),
             global_privacy_control: sends_gpc(&parts.headers),
-            objects: cookies::choice(&parts.headers) == StoredChoice::Denied,
+            objects: cookies::choice(&parts.headers) == StoredChoice::Denied
+                || snapshot.objections.cover(Some(sender.address), beacon.client),
             user_agent: &user_agent,
             now,
             rate_limit: self.rate_limit.as_ref(),

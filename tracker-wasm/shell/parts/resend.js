@@ -47,7 +47,8 @@ async function resend(queue, endpoint) {
       continue;
     }
     try {
-      const { status } = await fetch(endpoint, { method: "POST", body, keepalive: true, credentials: beacon.credentials });
+      // Without keepalive, whose requests share 64 KiB: what a page that goes away doesn't finish stays in the queue.
+      const { status } = await fetch(endpoint, { method: "POST", body, credentials: beacon.credentials });
       if (status == 429 || status > 499) throw status;
       replace(line);
       for (let told = 0; told < givenUp; told++) replace("");

@@ -28,7 +28,8 @@ async function trackerFiles(sites) {
 /** Starts on a free port; `sites` is what the collector says of its sites. */
 export async function startRecorder(sites) {
   const files = await trackerFiles(sites);
-  const recorder = { beacons: [], requests: [], listeners: new Set() };
+  /** A test may set `answering`, which is waited for before a beacon is answered and may set headers of the answer. */
+  const recorder = { beacons: [], requests: [], listeners: new Set(), answering: undefined };
   const server = createServer((request, response) => {
     const path = request.url.split("?")[0];
     recorder.requests.push(`${request.method} ${path}`);
@@ -39,10 +40,12 @@ export async function startRecorder(sites) {
       let body = "";
       request.setEncoding("utf8");
       request.on("data", (chunk) => (body += chunk));
-      request.on("end", () => {
-        recorder.beacons.push({ ...JSON.parse(body), headers: request.headers });
-        response.writeHead(204).end();
+      request.on("end", async () => {
+        const beacon = { ...JSON.parse(body), headers: request.headers };
+        recorder.beacons.push(beacon);
         for (const listener of recorder.listeners) listener();
+        await recorder.answering?.(beacon, response);
+        response.writeHead(204).end();
       });
     } else if (files.has(path)) {
       const type = path.endsWith(".wasm") ? "application/wasm" : "text/javascript; charset=utf-8";

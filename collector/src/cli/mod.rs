@@ -11,6 +11,7 @@ mod geoip_build;
 mod hosts_file;
 mod import;
 mod resolve;
+mod traces;
 
 use crate::{
     config::{self, Config, ConfigError, Log, LogFormat},
@@ -35,7 +36,8 @@ use std::{
     path::PathBuf,
     process::ExitCode,
 };
-use tracing_subscriber::EnvFilter;
+use traces::Traces;
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Why a command failed; its text is the sentence that the person reads.
 #[derive(Debug, thiserror::Error)]
@@ -119,9 +121,14 @@ fn run(arguments: Arguments) -> Result<(), CliError> {
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let config = config::load(arguments.config.as_deref(), environment)?;
     let is_server = matches!(arguments.command, arguments::Command::Serve);
-    start_log(&config.log, is_server)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let traces_to = config.log.traces_to.get().filter(|_| is_server);
+    let traces = traces_to.map(|address| Traces::to(address, runtime.handle().clone())).transpose()?;
+    start_log(&config.log, is_server, traces.as_ref())?;
     let outcome = runtime.block_on(dispatch(config, arguments.command));
+    if let Some(traces) = traces {
+        traces.stop();
+    }
     // A thread may still wait for standard input, which nobody needs any more.
     runtime.shutdown_background();
     outcome
@@ -346,13 +353,13 @@ fn print(text: &str) -> Result<(), CliError> {
 }
 
 /// A server says what it does; a command speaks only when something is wrong.
-fn start_log(log: &Log, is_server: bool) -> Result<(), CliError> {
+fn start_log(log: &Log, is_server: bool, traces: Option<&Traces>) -> Result<(), CliError> {
     let filter = if is_server { log.level.filter() } else { EnvFilter::new("error") };
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    let started = match log.format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let lines = match log.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
     };
-    started.map_err(|error| CliError::Log(error.to_string()))
+    let registry = tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces.map(Traces::layer));
+    registry.try_init().map_err(|error| CliError::Log(error.to_string()))
 }

@@ -10,7 +10,7 @@ mod values;
 pub use load::{ConfigError, Origin, load};
 pub use values::{
     AccessNetworks, Bytes, DataFile, DatabaseName, HeaderName, ListenUrl, LogLevel, NameServer, NetworkKindSet,
-    RuleText, Secret, Span, SpoolSync, StoreUrl, TrustedProxy, UrlPath, ValueError, data_folders,
+    RuleText, Secret, Span, SpoolSync, StoreUrl, TracesUrl, TrustedProxy, UrlPath, ValueError, data_folders,
 };
 
 use crate::data_files::{BaseUrls, Source};
@@ -477,11 +477,13 @@ pub struct Log {
     pub level: LogLevel,
     /// Lines for people or JSON for machines.
     pub format: LogFormat,
+    /// Where OpenTelemetry traces go, over OTLP/HTTP; empty for nowhere.
+    pub traces_to: TracesUrl,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: LogLevel::info(), format: LogFormat::Text }
+        Self { level: LogLevel::info(), format: LogFormat::Text, traces_to: TracesUrl::default() }
     }
 }
 

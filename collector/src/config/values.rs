@@ -326,6 +326,42 @@ impl fmt::Display for StoreUrl {
 
 written_as_text!(StoreUrl);
 
+/// A collector of OpenTelemetry traces; empty means that there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TracesUrl(String);
+
+impl TracesUrl {
+    /// The URL, where one is configured.
+    #[must_use]
+    pub fn get(&self) -> Option<&str> {
+        (!self.0.is_empty()).then_some(&self.0)
+    }
+}
+
+impl FromStr for TracesUrl {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        if text.is_empty() || is_web_url(text) {
+            Ok(Self(text.trim_end_matches('/').to_owned()))
+        } else {
+            Err(ValueError::new(
+                text,
+                "write the URL of a collector of OpenTelemetry traces, such as \"http://127.0.0.1:4318\", or \"\" for none",
+            ))
+        }
+    }
+}
+
+impl fmt::Display for TracesUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+written_as_text!(TracesUrl);
+
 /// A database's name that needs no quoting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -243,6 +243,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     }
 
     /// Stores a round and what derives from it. After an error call it again with the same round.
+    #[tracing::instrument(target = "firmsight", name = "pipeline.round", skip_all, fields(batches = round.batches.len()))]
     async fn store_round(&self, round: &mut Round) -> Result<(), PipelineError> {
         self.insert_rows(round).await?;
         let forgotten: Vec<_> = round.batches.iter().flat_map(|batch| batch.forgotten.iter().cloned()).collect();
@@ -275,6 +276,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         processed
     }
 
+    #[tracing::instrument(target = "firmsight", name = "pipeline.insert", skip_all, fields(rows = round.batches.iter().map(|batch| batch.rows.len()).sum::<usize>()))]
     async fn insert_rows(&self, round: &mut Round) -> Result<(), StoreError> {
         let mut is_any_taken = false;
         let mut refusals = Vec::new();

@@ -243,6 +243,7 @@ impl Rebuilder {
     ///
     /// # Errors
     /// [`StoreError`]; repeat with the same arguments, `affected` included.
+    #[tracing::instrument(target = "firmsight", name = "pipeline.rebuild", skip_all, fields(keys = keys.len()))]
     pub async fn rebuild(
         &self,
         snapshot: &Snapshot,

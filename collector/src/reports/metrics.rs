@@ -236,6 +236,20 @@ mod tests {
     }
 
     #[test]
+    fn the_dashboard_shows_every_metric_and_no_other() {
+        let dashboard: serde_json::Value =
+            serde_json::from_str(include_str!("../../../examples/grafana/firmsight.json")).unwrap();
+        let panels = dashboard["panels"].as_array().unwrap();
+        let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+        let asked: String = targets.map(|target| target["expr"].as_str().unwrap().to_owned() + " ").collect();
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let shown: std::collections::BTreeSet<&str> =
+            asked.split(|c| !is_part(c)).filter(|word| word.starts_with("firmsight_")).collect();
+        let there: std::collections::BTreeSet<&str> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+        assert_eq!(shown, there);
+    }
+
+    #[test]
     fn label_values_are_escaped() {
         let label = Some(("reason", "a\"b\\c\nd".to_owned()));
         let text = exposition(&[Sample { metric: Metric::EventsDropped, label, value: 1 }]);

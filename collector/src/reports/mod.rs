@@ -53,12 +53,19 @@ pub use metrics::{Metric, MetricsSource, Sample};
 pub use usage::Usage;
 
 use crate::{control::Control, counters::Counters, snapshot::SharedSnapshot, store::Store, time::UnixMillis};
-use axum::{Router, middleware, routing::get};
+use axum::{
+    Router,
+    extract::{MatchedPath, Request},
+    middleware::{self, Next},
+    response::Response,
+    routing::get,
+};
 use error::ReportError;
 use ipnet::IpNet;
 use pseudonym::Pseudonyms;
 use rate_limit::RateLimit;
 use std::sync::Arc;
+use tracing::Instrument;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -154,7 +161,7 @@ pub fn router(state: State) -> Router {
     let with_key = || middleware::from_fn_with_state(Arc::clone(&shared), authentication::authenticate);
 
     let (reports, _) = keyed_router().split_for_parts();
-    let reports = reports.route_layer(with_key());
+    let reports = reports.route_layer(with_key()).route_layer(middleware::from_fn(traced));
     let (open, _) = open_router().split_for_parts();
 
     let mut metrics = Router::new().route("/metrics", get(metrics::show));
@@ -174,4 +181,16 @@ pub fn router(state: State) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), allow_list::admit))
         .layer(middleware::from_fn(error::as_problem))
         .with_state(shared)
+}
+
+/// A span of each request: its method, the route's pattern and the status, nothing of what was asked about whom.
+async fn traced(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let span = tracing::info_span!(
+        target: "firmsight", "reports.request", http.request.method = %request.method(), http.route = route,
+        http.response.status_code = tracing::field::Empty
+    );
+    let answer = next.run(request).instrument(span.clone()).await;
+    span.record("http.response.status_code", answer.status().as_u16());
+    answer
 }

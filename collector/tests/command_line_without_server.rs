@@ -38,7 +38,7 @@ fn bad_input_gets_one_sentence_that_says_what_to_do() {
         ("VISITS__TIMEOUT", "half an hour".to_owned(), &["FIRMSIGHT_VISITS__TIMEOUT", "\"30m\""]),
         ("VISITS__TIMEOUTS", "30m".to_owned(), &["FIRMSIGHT_VISITS__TIMEOUTS", "visits.timeout"]),
         ("LOG__LEVEL", "loud".to_owned(), &["log.level", "debug"]),
-        ("CLICKHOUSE__CLUSTER", "main".to_owned(), &["clickhouse.cluster", "leave it empty"]),
+        ("CLICKHOUSE__CLUSTER", "main".to_owned(), &["clickhouse.cluster", "clickhouse.url"]),
         ("LIMITS__BODIES_IN_FLIGHT", "0".to_owned(), &["limits.bodies_in_flight"]),
         ("TRACKER__CLIENT_ID_LIFE", "401d".to_owned(), &["tracker.client_id_life", "400d"]),
         ("CLICKHOUSE__EMBEDDED_ENGINE", "/nowhere/clickhouse".to_owned(), &["/nowhere/clickhouse"]),

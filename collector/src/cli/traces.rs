@@ -82,11 +82,13 @@ impl HttpClient for RuntimeClient {
         Self: 'sending,
     {
         let client = self.client.clone();
-        let sending = self.runtime.spawn(timeout(PATIENCE, async move {
+        let sending = async move {
             let (parts, body) = client.request(request.map(Full::new)).await?.into_parts();
             let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await?.to_bytes();
             Ok::<_, HttpError>(Response::from_parts(parts, body))
-        }));
+        };
+        // The timer, too, needs the runtime to be made in.
+        let sending = self.runtime.spawn(async move { timeout(PATIENCE, sending).await });
         Box::pin(async move { sending.await?? })
     }
 }

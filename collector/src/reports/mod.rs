@@ -24,6 +24,7 @@ mod custom_feeds;
 mod dates;
 mod documents;
 mod error;
+mod export_worker;
 mod exports;
 mod formulas;
 #[doc(hidden)]
@@ -47,7 +48,8 @@ mod visits;
 
 pub use audit::{Action, Audit, AuditFull, AuditPlace, AuditRow, AuditWriter};
 pub use companies::ResolveForReports;
-pub use exports::{ExportQueue, ExportWorker};
+pub use export_worker::ExportWorker;
+pub use exports::ExportQueue;
 pub use health::ReadinessCheck;
 pub use metrics::{Metric, MetricsSource, Sample};
 pub use usage::Usage;

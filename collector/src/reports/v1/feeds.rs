@@ -1,5 +1,5 @@
-//! Feeds, lists and goals of a site: listed, made, replaced, removed. Reading them takes any key of the site, changing them
-//! a key that may write.
+//! Feeds and lists of a site: listed, made, replaced, removed, by functions that goals share. Reading them takes any key of
+//! the site, changing them a key that may write.
 
 use super::{
     body::JsonBody,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     control::SiteObject,
-    feed::{CompanyList, Feed, Filter, Goal, GoalRule},
+    feed::{CompanyList, Feed, Filter},
     reports::{
         Shared,
         audit::Action,
@@ -85,31 +85,6 @@ pub(super) struct NewList {
     name: String,
 }
 
-/// A goal: what a visitor should do.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = Goal)]
-pub(super) struct GoalRow {
-    id: Uuid,
-    name: String,
-    reached_by: GoalRule,
-    #[schema(format = DateTime)]
-    created_at: String,
-}
-
-impl Row for GoalRow {
-    const COLUMNS: &'static [&'static str] = &["id", "name", "reached_by", "created_at"];
-}
-
-/// A goal to be made or put in the place of another.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewGoal {
-    /// For people, unlike any other goal's of the site.
-    #[schema(example = "Asked for a demo", min_length = 1, max_length = 100)]
-    name: String,
-    reached_by: GoalRule,
-}
-
 impl From<&Feed> for FeedRow {
     fn from(feed: &Feed) -> Self {
         let (name, folder, filter) = (feed.name.clone(), feed.folder.clone(), feed.filter.clone());
@@ -123,15 +98,8 @@ impl From<&CompanyList> for ListRow {
     }
 }
 
-impl From<&Goal> for GoalRow {
-    fn from(goal: &Goal) -> Self {
-        let (name, reached_by) = (goal.name.clone(), goal.reached_by.clone());
-        Self { id: goal.id, name, reached_by, created_at: instant(goal.created_at) }
-    }
-}
-
 /// The objects of one kind, by name.
-fn listed<T: SiteObject, R>(
+pub(super) fn listed<T: SiteObject, R>(
     caller: &Caller,
     site: &str,
     listing: &Listing,
@@ -154,13 +122,13 @@ where
     Ok(listing.answer(objects.into_iter().map(|object| R::from(&**object)).collect(), next))
 }
 
-fn found<T: SiteObject>(caller: &Caller, site: &str, id: &str) -> Result<Arc<T>, ReportError> {
+pub(super) fn found<T: SiteObject>(caller: &Caller, site: &str, id: &str) -> Result<Arc<T>, ReportError> {
     let site = caller.account(site)?;
     let object = Uuid::parse_str(id).ok().and_then(|id| T::of(&caller.snapshot).get(&id).cloned());
     object.filter(|object| *object.site() == site.id).ok_or(ReportError::NotFound(T::KIND))
 }
 
-async fn made<T: SiteObject, R: for<'a> From<&'a T>>(
+pub(super) async fn made<T: SiteObject, R: for<'a> From<&'a T>>(
     shared: &Shared,
     caller: &Caller,
     object: T,
@@ -174,7 +142,7 @@ async fn made<T: SiteObject, R: for<'a> From<&'a T>>(
     Ok((StatusCode::CREATED, Json(R::from(&object))))
 }
 
-async fn replaced<T: SiteObject, R: for<'a> From<&'a T>>(
+pub(super) async fn replaced<T: SiteObject, R: for<'a> From<&'a T>>(
     shared: &Shared,
     caller: &Caller,
     (site, id): (&str, &str),
@@ -189,7 +157,7 @@ async fn replaced<T: SiteObject, R: for<'a> From<&'a T>>(
     Ok(Json(R::from(&object)))
 }
 
-async fn removed<T: SiteObject>(
+pub(super) async fn removed<T: SiteObject>(
     shared: &Shared,
     caller: &Caller,
     (site, id): (&str, &str),
@@ -381,88 +349,4 @@ pub(super) async fn remove_list(
     FromPath((site, list)): FromPath<(String, String)>,
 ) -> Result<StatusCode, ReportError> {
     removed::<CompanyList>(&shared, &caller, (&site, &list)).await
-}
-
-/// Goals
-///
-/// What counts for the intent of the site's companies, by name.
-#[utoipa::path(
-    get, path = "/v1/sites/{site}/goals", tag = "feeds", operation_id = "list_goals",
-    params(("site" = String, Path, description = "The site's id", example = "shop"), Pages, NestedFormats),
-    responses((status = 200, description = "Goals", body = List<GoalRow>), Refusals),
-)]
-pub(super) async fn list_goals(
-    Extension(caller): Extension<Caller>,
-    FromPath(site): FromPath<String>,
-    listing: Listing,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ReportError> {
-    if listing.is_csv() {
-        return Err(ReportError::NotAcceptable);
-    }
-    listed::<Goal, GoalRow>(&caller, &site, &listing, query.as_deref())
-}
-
-/// Make a goal
-///
-/// For keys that may write.
-#[utoipa::path(
-    post, path = "/v1/sites/{site}/goals", tag = "feeds", operation_id = "create_goal",
-    params(("site" = String, Path, description = "The site's id", example = "shop")),
-    request_body = NewGoal,
-    responses(
-        (status = 201, description = "The goal as it was stored", body = GoalRow),
-        (status = 409, description = "The name is taken, or there are too many", body = Problem, content_type = "application/problem+json"),
-        Refusals, BodyRefusals,
-    ),
-)]
-pub(super) async fn create_goal(
-    State(shared): State<Arc<Shared>>,
-    Extension(caller): Extension<Caller>,
-    FromPath(site): FromPath<String>,
-    JsonBody(new): JsonBody<NewGoal>,
-) -> Result<(StatusCode, Json<GoalRow>), ReportError> {
-    caller.require(Role::Write)?;
-    let site = caller.account(&site)?.id.clone();
-    let NewGoal { name, reached_by } = new;
-    made(&shared, &caller, Goal { id: Uuid::new_v4(), site, name, reached_by, created_at: caller.now() }).await
-}
-
-/// Replace a goal
-///
-/// For keys that may write.
-#[utoipa::path(
-    put, path = "/v1/sites/{site}/goals/{goal}", tag = "feeds", operation_id = "replace_goal",
-    params(("site" = String, Path, description = "The site's id", example = "shop"), ("goal" = Uuid, Path, description = "The goal's id")),
-    request_body = NewGoal,
-    responses(
-        (status = 200, description = "The goal as it is now", body = GoalRow),
-        (status = 409, description = "The name is taken", body = Problem, content_type = "application/problem+json"),
-        Refusals, BodyRefusals,
-    ),
-)]
-pub(super) async fn replace_goal(
-    State(shared): State<Arc<Shared>>,
-    Extension(caller): Extension<Caller>,
-    FromPath((site, goal)): FromPath<(String, String)>,
-    JsonBody(new): JsonBody<NewGoal>,
-) -> Result<Json<GoalRow>, ReportError> {
-    let NewGoal { name, reached_by } = new;
-    replaced(&shared, &caller, (&site, &goal), |old: &Goal| Goal { name, reached_by, ..old.clone() }).await
-}
-
-/// Remove a goal
-///
-/// For keys that may write.
-#[utoipa::path(
-    delete, path = "/v1/sites/{site}/goals/{goal}", tag = "feeds", operation_id = "remove_goal",
-    params(("site" = String, Path, description = "The site's id", example = "shop"), ("goal" = Uuid, Path, description = "The goal's id")),
-    responses((status = 204, description = "It is removed"), Refusals),
-)]
-pub(super) async fn remove_goal(
-    State(shared): State<Arc<Shared>>,
-    Extension(caller): Extension<Caller>,
-    FromPath((site, goal)): FromPath<(String, String)>,
-) -> Result<StatusCode, ReportError> {
-    removed::<Goal>(&shared, &caller, (&site, &goal)).await
 }

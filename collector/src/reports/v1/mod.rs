@@ -17,6 +17,7 @@ mod drops;
 mod enrich;
 mod feeds;
 pub(super) mod format;
+mod goals;
 mod keys;
 pub(super) mod parameters;
 mod queries;
@@ -52,8 +53,8 @@ pub(super) fn router() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(feeds::one_feed, feeds::replace_feed, feeds::remove_feed))
         .routes(routes!(feeds::list_lists, feeds::create_list))
         .routes(routes!(feeds::replace_list, feeds::remove_list))
-        .routes(routes!(feeds::list_goals, feeds::create_goal))
-        .routes(routes!(feeds::replace_goal, feeds::remove_goal))
+        .routes(routes!(goals::list_goals, goals::create_goal))
+        .routes(routes!(goals::replace_goal, goals::remove_goal))
         .routes(routes!(companies::show, companies::change))
         .routes(routes!(companies::add_note))
         .routes(routes!(companies::remove_note))

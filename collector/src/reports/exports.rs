@@ -133,8 +133,8 @@ struct ExportDocument {
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "describes what `fields` reads")]
 struct ExportResource {
-    #[schema(example = "export_requests")]
-    r#type: String,
+    #[schema(example = "export_requests", nullable = false)]
+    r#type: Option<String>,
     attributes: ExportToMake,
 }
 

@@ -203,6 +203,7 @@ fn percentile(times: &mut [Duration], percent: usize) -> f64 {
 pub(crate) async fn run(folder: &Path) {
     let (server, store) = open(folder).await;
     let router = router(&store, folder);
+    wait_for_merges(&store).await;
     sizes(&store).await;
     println!("| list | days | p50 ms | p95 ms | p50 ms of {CLIENTS} | p95 ms of {CLIENTS} | rows read | marks | MB |");
     println!("|---|---|---|---|---|---|---|---|---|");
@@ -245,6 +246,14 @@ pub(crate) async fn run(folder: &Path) {
     }
     store.hang_up();
     server.stop().await;
+}
+
+/// A store that was just filled merges for a while.
+async fn wait_for_merges(store: &Store) {
+    let sql = "SELECT count() FROM system.merges";
+    while store.client().query(sql).fetch_one::<u64>().await.unwrap() > 0 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Bytes on disk by table and column, for each page view.

@@ -54,6 +54,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(13, "0013_api_usage"),
     migration!(14, "0014_users"),
     migration!(30, "0030_objections"),
+    migration!(50, "0050_events_compression"),
 ];
 
 /// A migration as the database remembers it.

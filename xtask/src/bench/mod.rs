@@ -3,6 +3,7 @@
 mod page_cost;
 mod peers;
 mod process;
+mod reports;
 mod tracker_sizes;
 
 use crate::{
@@ -44,6 +45,12 @@ enum What {
         #[arg(long, default_value_t = 15)]
         loads: u32,
     },
+    /// The time of report queries over a year of one busy site, and what a pageview takes on disk.
+    Reports {
+        /// Pageviews that are made first, through the pipeline; kept for the next run under `target/bench-reports`.
+        #[arg(long, default_value_t = 10_000_000)]
+        pageviews: u64,
+    },
 }
 
 const LOAD: &[Program] = &[Program { name: "wrk", package: "wrk", purpose: "a load generator on the loopback" }];
@@ -64,6 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     match arguments.what {
         Some(What::Tracker) => tracker_sizes::run(),
         Some(What::PageCost { loads }) => page_cost::run(loads),
+        Some(What::Reports { pageviews }) => reports::run(pageviews),
         None => ingest(arguments),
     }
 }

@@ -1,0 +1,24 @@
+//! Report queries: a site's pageviews go through the pipeline into an embedded store, then the API is asked.
+
+use super::machine_line;
+use crate::{data, error::Error, machine};
+use std::process::Command;
+
+/// Fills the store unless an earlier run did, asks, and prints the tables.
+pub(super) fn run(pageviews: u64) -> Result<(), Error> {
+    data::run()?;
+    machine::run(machine::cargo().args([
+        "build",
+        "--release",
+        "--package",
+        "collector",
+        "--example",
+        "reports_load",
+        "--locked",
+    ]))?;
+    let program = machine::target().join("release").join("examples").join("reports_load");
+    let folder = machine::target().join("bench-reports").join(pageviews.to_string());
+    machine::run(Command::new(&program).arg("generate").arg(&folder).arg(pageviews.to_string()))?;
+    println!("\n{}\n", machine_line());
+    machine::run(Command::new(&program).arg("measure").arg(&folder))
+}

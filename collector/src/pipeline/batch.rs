@@ -32,16 +32,20 @@ pub(super) struct Batch {
     pub(super) id: Uuid,
     /// What is kept; empty again once it is stored, because a round may hold many batches.
     pub(super) rows: Vec<EventRow>,
-    /// The keys of what is kept.
+    /// The keys of what is kept, until the visits around them were rebuilt.
     pub(super) keys: HashSet<BaseKey>,
     /// What is not.
     pub(super) dropped: Dropped,
     /// What was dropped at the door, and counted there.
     pub(super) dropped_before: Vec<DropCount>,
-    /// Who is to be forgotten.
+    /// Who is to be forgotten, until the round knows.
     pub(super) forgotten: Vec<Forgotten>,
     /// How many rows are stored, once they are.
     pub(super) stored: Option<u64>,
+    /// Whether the visits around its rows were rebuilt.
+    pub(super) has_visits: bool,
+    /// ClickHouse refused all of its rows; the end of the round decides whether they are at fault.
+    pub(super) is_refused: bool,
 }
 
 impl Batch {

@@ -6,12 +6,13 @@
 //!
 //! 1. Rows go into `events` under a token, and are keyed by what a retry repeats exactly.
 //! 2. Visitors who asked for it are forgotten ([`forget`]).
-//! 3. Visits and company days around the rows are rebuilt ([`rebuild`]), from [`visits`], the core that counts.
+//! 3. Visits around the rows are rebuilt, then company days ([`rebuild`]), from [`visits`], the core that counts.
 //! 4. Drop counts are written, one row per batch, site, day and reason.
 //! 5. Only then is the segment removed and are its events counted as stored or dropped.
 //!
-//! [`Pipeline::run`] takes several waiting segments into one *round*, so that a store that was away is caught up with
-//! few rebuilds; each keeps its own token. A round that fails waits and is repeated; decisions stay as they were. Rows that
+//! [`Pipeline::run`] takes several waiting segments into one *round*: steps 1 to 3 for one segment while the next is being
+//! decided, company days and drop counts once for all of them, because these cost as much as the day is long. Each
+//! segment keeps its own token; two are in memory at a time. A round that fails waits and is repeated; decisions stay as they were. Rows that
 //! ClickHouse refuses for what is in them are singled out by halving and given up, counted, as long as it takes
 //! others: a refusal of everything is a fault of the set-up and is waited out.
 
@@ -33,7 +34,7 @@ mod fixtures;
 
 use self::{
     batch::Batch,
-    forget::{erase_events, erase_visits},
+    forget::{Forgotten, erase_events, erase_visits},
     rebuild::{Affected, BaseKey, NoProfiles, Rebuilder, Scope, Touched},
     verdicts::Resolve,
     visits::VisitTimeout,
@@ -51,7 +52,7 @@ use crate::{
 };
 use firmsight_resolver::{NetworkKind, ProfileLookup};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     ops::Range,
     sync::{
         Arc,
@@ -95,7 +96,7 @@ impl Default for Settings {
             resolve_at_once: 256,
             resolve_deadline: Duration::from_secs(10),
             round_interval: Duration::from_secs(1),
-            round_events: 50_000,
+            round_events: 400_000,
             first_wait: Duration::from_millis(200),
             longest_wait: Duration::from_secs(30),
             shutdown_deadline: Duration::from_secs(10),
@@ -166,6 +167,16 @@ struct Round {
     batches: Vec<Batch>,
     affected: Affected,
     scope: Scope,
+    /// Who asked to be forgotten in the batches stored so far.
+    forgotten: Vec<Forgotten>,
+    /// Why the first of the refused batches was refused.
+    refusal: Option<StoreError>,
+}
+
+impl Round {
+    const fn new(scope: Scope) -> Self {
+        Self { batches: Vec::new(), affected: Affected::new(), scope, forgotten: Vec::new(), refusal: None }
+    }
 }
 
 impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
@@ -226,7 +237,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     ) -> Result<Processed, PipelineError> {
         let batch = self.prepare(batch_id, &beacons, dropped_before).await?;
         // An earlier call may have failed half-way, in another process even.
-        let mut round = Round { batches: vec![batch], affected: Affected::default(), scope: Scope::WholeDays };
+        let mut round = Round { batches: vec![batch], ..Round::new(Scope::WholeDays) };
         self.store_round(&mut round).await?;
         Ok(self.count(&round))
     }
@@ -239,21 +250,79 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     pub async fn count_newest_again(&self) -> Result<(), PipelineError> {
         let touched = self.rebuilder.newest().await?;
         let snapshot = self.snapshot.load_full();
-        Ok(self.rebuilder.rebuild(&snapshot, &[], touched, &mut Affected::default(), Scope::WholeDays).await?)
+        let mut affected = Affected::default();
+        self.rebuilder.rebuild_visits(&snapshot, &[], touched, &mut affected).await?;
+        Ok(self.rebuilder.rebuild_totals(&snapshot, &affected, Scope::WholeDays).await?)
     }
 
-    /// Stores a round and what derives from it. After an error call it again with the same round.
+    /// Stores what the round holds and is not stored yet, and counts anew what derives from it. After an error call it
+    /// again with the same round.
     #[tracing::instrument(target = "firmsight", name = "pipeline.round", skip_all, fields(batches = round.batches.len()))]
     async fn store_round(&self, round: &mut Round) -> Result<(), PipelineError> {
-        self.insert_rows(round).await?;
-        let forgotten: Vec<_> = round.batches.iter().flat_map(|batch| batch.forgotten.iter().cloned()).collect();
-        let also =
-            if forgotten.is_empty() { Touched::default() } else { erase_events(&self.store, &forgotten).await? };
-        let keys: Vec<&BaseKey> = round.batches.iter().flat_map(|batch| &batch.keys).collect();
-        let snapshot = self.snapshot.load_full();
-        self.rebuilder.rebuild(&snapshot, &keys, also, &mut round.affected, round.scope).await?;
-        if !forgotten.is_empty() {
-            erase_visits(&self.store, &forgotten).await?;
+        self.store_batches(round).await?;
+        self.finish_round(round).await
+    }
+
+    /// Stores the rows of batches that are not stored yet, and the visits around them.
+    async fn store_batches(&self, round: &mut Round) -> Result<(), PipelineError> {
+        for batch in round.batches.iter_mut().filter(|batch| !batch.is_refused) {
+            if batch.stored.is_none() {
+                match self.insert_batch(batch).await {
+                    Ok(()) => batch.inserted(),
+                    Err(error) if error.is_retryable() => return Err(error.into()),
+                    Err(error) => {
+                        batch.is_refused = true;
+                        round.refusal.get_or_insert(error);
+                        continue;
+                    }
+                }
+            }
+            if !batch.has_visits {
+                round.forgotten.append(&mut batch.forgotten);
+                self.rebuild_visits(batch, &round.forgotten, &mut round.affected).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Erases who asked for it in this batch or before it in the round (this one may have been decided before that was
+    /// known), and brings the visits of a stored batch up to date.
+    async fn rebuild_visits(
+        &self,
+        batch: &mut Batch,
+        forgotten: &[Forgotten],
+        affected: &mut Affected,
+    ) -> Result<(), PipelineError> {
+        let also = if forgotten.is_empty() { Touched::default() } else { erase_events(&self.store, forgotten).await? };
+        let keys: Vec<&BaseKey> = batch.keys.iter().collect();
+        self.rebuilder.rebuild_visits(&self.snapshot.load_full(), &keys, also, affected).await?;
+        batch.keys = HashSet::new();
+        batch.has_visits = true;
+        Ok(())
+    }
+
+    /// Gives up the batches that ClickHouse refused while it took others, counts company days and companies anew, and
+    /// writes down what was dropped.
+    async fn finish_round(&self, round: &mut Round) -> Result<(), PipelineError> {
+        if let Some(error) = round.refusal.take() {
+            let is_any_taken = round.batches.iter().any(|batch| batch.stored.is_some_and(|rows| rows > 0));
+            for batch in round.batches.iter_mut().filter(|batch| batch.is_refused) {
+                batch.is_refused = false;
+                if is_any_taken {
+                    tracing::error!(batch = %batch.id, events = batch.rows.len(), %error, "events are given up");
+                    batch.give_up(&(0..batch.rows.len()).collect());
+                    batch.inserted();
+                }
+            }
+            if !is_any_taken {
+                return Err(error.into());
+            }
+            // They may hold who is to be forgotten.
+            self.store_batches(round).await?;
+        }
+        self.rebuilder.rebuild_totals(&self.snapshot.load_full(), &round.affected, round.scope).await?;
+        if !round.forgotten.is_empty() {
+            erase_visits(&self.store, &round.forgotten).await?;
         }
         let version = self.rebuilder.versions().next();
         let drops: Vec<_> = round.batches.iter().flat_map(|batch| batch.drop_rows(version)).collect();
@@ -276,38 +345,8 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         processed
     }
 
-    #[tracing::instrument(target = "firmsight", name = "pipeline.insert", skip_all, fields(rows = round.batches.iter().map(|batch| batch.rows.len()).sum::<usize>()))]
-    async fn insert_rows(&self, round: &mut Round) -> Result<(), StoreError> {
-        let mut is_any_taken = false;
-        let mut refusals = Vec::new();
-        for (index, batch) in round.batches.iter_mut().enumerate() {
-            if batch.stored.is_none() {
-                match self.insert_batch(batch).await {
-                    Ok(()) => batch.inserted(),
-                    Err(error) if error.is_retryable() => return Err(error),
-                    Err(error) => {
-                        refusals.push((index, error));
-                        continue;
-                    }
-                }
-            }
-            is_any_taken |= batch.stored != Some(0);
-        }
-        for (index, error) in refusals {
-            // While other rows are taken, it is these that are at fault.
-            match round.batches.get_mut(index) {
-                Some(batch) if is_any_taken => {
-                    tracing::error!(batch = %batch.id, events = batch.rows.len(), %error, "events are given up");
-                    batch.give_up(&(0..batch.rows.len()).collect());
-                    batch.inserted();
-                }
-                _ => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
     /// Inserts a batch's rows. When they are refused as a whole but not all of them, gives up those that are.
+    #[tracing::instrument(target = "firmsight", name = "pipeline.insert", skip_all, fields(rows = batch.rows.len()))]
     async fn insert_batch(&self, batch: &mut Batch) -> Result<(), StoreError> {
         let token = batch.token();
         let mut parts: Vec<Range<usize>> = Vec::from([Range { start: 0, end: batch.rows.len() }]);

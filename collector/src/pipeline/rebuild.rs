@@ -239,18 +239,17 @@ impl Rebuilder {
         &self.versions
     }
 
-    /// Rebuilds the visits around these base rows and around `also`, and the company days of what they were and are.
+    /// Rebuilds the visits around these base rows and around `also`; adds the days of what they were and are.
     ///
     /// # Errors
     /// [`StoreError`]; repeat with the same arguments, `affected` included.
     #[tracing::instrument(target = "firmsight", name = "pipeline.rebuild", skip_all, fields(keys = keys.len()))]
-    pub async fn rebuild(
+    pub async fn rebuild_visits(
         &self,
         snapshot: &Snapshot,
         keys: &[&BaseKey],
         also: Touched,
         affected: &mut Affected,
-        scope: Scope,
     ) -> Result<(), StoreError> {
         let _one = self.one_at_a_time.lock().await;
         self.versions.follow(&self.store).await?;
@@ -258,12 +257,25 @@ impl Rebuilder {
         for row in self.touched_by(keys).await? {
             touched.add(row.site, row.visitor, Span { first: row.first.0, last: row.last.0 });
         }
-        self.rebuild_visits(snapshot, &touched, affected).await?;
+        self.rebuild_visits_of(snapshot, &touched, affected).await
+    }
+
+    /// Counts the affected company days again, and the companies whose days these are.
+    ///
+    /// # Errors
+    /// [`StoreError`]; repeat with the same arguments.
+    pub async fn rebuild_totals(
+        &self,
+        snapshot: &Snapshot,
+        affected: &Affected,
+        scope: Scope,
+    ) -> Result<(), StoreError> {
+        let _one = self.one_at_a_time.lock().await;
         let companies = self.rebuild_company_days(snapshot, affected, scope).await?;
         self.rebuild_companies(&companies).await
     }
 
-    async fn rebuild_visits(
+    async fn rebuild_visits_of(
         &self,
         snapshot: &Snapshot,
         touched: &Touched,
@@ -464,6 +476,12 @@ impl SettledVisits {
 }
 
 impl Affected {
+    /// None yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
     fn add<'a>(&mut self, snapshot: &Snapshot, visits: impl Iterator<Item = (&'a String, UnixMillis, u64)>) {
         let mut zones = HashMap::new();
         for (site, started_at, company) in visits {

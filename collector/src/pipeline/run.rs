@@ -1,6 +1,6 @@
 //! The loop that empties the spool.
 
-use super::{Affected, Batch, Pipeline, PipelineError, Round, Scope, VisitorKeys, retry::Backoff, verdicts::Resolve};
+use super::{Batch, Pipeline, PipelineError, Round, Scope, VisitorKeys, retry::Backoff, verdicts::Resolve};
 use crate::{
     counters::DropReason,
     spool::{SegmentHandle, Spool},
@@ -51,7 +51,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     /// Stores a segment and those that wait behind it, however long that takes.
     async fn round(&self, spool: &Spool, segment: SegmentHandle, started: UnixMillis) {
         let mut held = vec![Held { segment, is_prepared: false }];
-        let mut round = Round { batches: Vec::new(), affected: Affected::default(), scope: Scope::Companies };
+        let mut round = Round::new(Scope::Companies);
         let mut backoff = self.backoff();
         loop {
             self.take_waiting(spool, &mut held).await;
@@ -91,11 +91,14 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         started: UnixMillis,
     ) -> Result<(), PipelineError> {
         for held in held.iter_mut().filter(|held| !held.is_prepared) {
-            round.batches.push(self.read(spool, &held.segment).await?);
+            // ClickHouse works on one segment while the next is decided.
+            let (stored, read) = tokio::join!(self.store_batches(round), self.read(spool, &held.segment));
+            round.batches.push(read?);
             held.is_prepared = true;
             if was_made_before(&held.segment, started) {
                 round.scope = Scope::WholeDays;
             }
+            stored?;
         }
         self.store_round(round).await
     }

@@ -128,7 +128,7 @@ impl Compiled {
             }
             TextMatch::Contains(texts) => {
                 let parts = self.value(Value::Texts(lower(texts)));
-                format!("arrayExists(part -> position(lower({text}), part) > 0, {parts})")
+                format!("multiSearchAnyCaseInsensitive({text}, {parts}) = 1")
             }
             TextMatch::StartsWith(texts) => {
                 let parts = self.value(Value::Texts(lower(texts)));

@@ -55,6 +55,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(14, "0014_users"),
     migration!(30, "0030_objections"),
     migration!(50, "0050_events_compression"),
+    migration!(51, "0051_company_paths"),
 ];
 
 /// A migration as the database remembers it.

@@ -494,7 +494,7 @@ mod tests {
             ("key create --name n --expires 0d", "90d"),
             ("import --site shop --format iis x", "combined"),
             ("privacy erase --site shop --visitor x", "LF1.1."),
-            ("privacy object --domain a --cidr 192.0.2.1", "cannot be used with"),
+            ("privacy object --domain a.example --cidr 192.0.2.1", "cannot be used with"),
         ] {
             let error = Arguments::try_parse_from(std::iter::once("firmsight").chain(line.split(' '))).unwrap_err();
             assert!(error.to_string().contains(part), "{line}: {error}");

@@ -622,6 +622,30 @@ async fn the_loop_empties_the_spool_once_clickhouse_is_there_and_every_event_is_
 }
 
 #[tokio::test]
+async fn who_is_forgotten_in_one_waiting_segment_is_forgotten_in_the_next_too() {
+    let folder = tempfile::tempdir().unwrap();
+    // Each beacon in a segment of its own.
+    let settings = spool::Settings { segment_bytes: 1, ..spool::Settings::new(folder.path()) };
+    let spool = Spool::open(settings, &MasterKey::from_bytes([1; 32])).unwrap().0;
+    let world = world().await;
+    let forget = beacon("berlin", 1, 1, event(60, START + 13 * HOUR, EventKind::Forget));
+    // Decided while the segment before it is being stored, when nobody may know yet that its visitor is forgotten.
+    let mut late = pageview("berlin", 1, 1, 61, START + HOUR);
+    late.received = UnixMillis(START + 20 * HOUR);
+    late.sent = Some(late.received);
+    for beacon in [forget, late, pageview("berlin", 2, 1, 62, START + HOUR)] {
+        world.spool(&spool, &[beacon]).await;
+    }
+    spool.close().await.unwrap();
+    assert_eq!(spool.status().segments, 3);
+    world.pipeline.run(spool, CancellationToken::new()).await;
+
+    let visits = world.visits().await;
+    assert_eq!(visits.iter().map(|visit| visit.started_at.0).collect::<Vec<_>>(), [START + HOUR], "{visits:?}");
+    assert_eq!(world.counted().await.1[0].visits, 1);
+}
+
+#[tokio::test]
 async fn a_shutdown_while_clickhouse_is_away_leaves_the_segments_in_the_spool() {
     let folder = tempfile::tempdir().unwrap();
     let spool = spool_in(folder.path());

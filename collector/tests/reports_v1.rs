@@ -290,6 +290,7 @@ async fn sites_are_made_changed_listed_in_pages_and_removed() {
         (json!({"id": "x", "name": "x", "hosts": ["x.example"], "own_networks": ["x"]}), "own_networks"),
         (json!({"id": "x", "name": "x", "hosts": ["x.example", 7]}), "hosts[1]"),
         (json!({"id": "x", "name": "x"}), ""),
+        (json!(["x", "x", ["x.example"]]), ""),
         (json!({"id": "x", "name": "x", "hosts": ["x.example"], "colour": "red"}), "colour"),
     ] {
         assert_problem(&ours.post("/v1/sites", &ours.admin, body).await, 400, "invalid-body", field);

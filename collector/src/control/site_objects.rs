@@ -326,14 +326,17 @@ fn marks_of(row: MarksRow) -> CompanyMarks {
 }
 
 fn checked_marks(marks: CompanyMarks, site: &SiteId, snapshot: &Snapshot) -> Result<CompanyMarks, ObjectRule> {
+    if marks.tags.len() > MAX_TAGS {
+        return Err(ObjectRule::Tags);
+    }
     let tags: Option<BTreeSet<String>> = marks.tags.iter().map(|tag| name(tag)).collect();
-    let tags = tags.filter(|tags| tags.len() <= MAX_TAGS).ok_or(ObjectRule::Tags)?;
+    let tags = tags.ok_or(ObjectRule::Tags)?;
+    if marks.lists.len() > MAX_LISTS {
+        return Err(ObjectRule::Lists);
+    }
     // A list that was removed meanwhile is left out rather than refused.
     let lists: BTreeSet<Uuid> =
         marks.lists.into_iter().filter(|id| snapshot.lists.get(id).is_some_and(|list| list.site == *site)).collect();
-    if lists.len() > MAX_LISTS {
-        return Err(ObjectRule::Lists);
-    }
     let assignee = marks.assignee.trim().to_owned();
     if !fits_line(&assignee, MAX_ASSIGNEE) {
         return Err(ObjectRule::Assignee);

@@ -12,6 +12,7 @@
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -107,28 +108,54 @@ impl TextMatch {
 
 /// A range of numbers, both ends included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "BTreeMap<String, Option<u64>>")]
 pub struct NumberRange {
     /// At least.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub min: Option<u64>,
     /// At most.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<u64>,
+}
+
+/// By name alone: a derived structure would read an array as well.
+impl TryFrom<BTreeMap<String, Option<u64>>> for NumberRange {
+    type Error = String;
+
+    fn try_from(mut ends: BTreeMap<String, Option<u64>>) -> Result<Self, String> {
+        let range = Self { min: ends.remove("min").flatten(), max: ends.remove("max").flatten() };
+        nothing_else(&ends).map(|()| range)
+    }
 }
 
 /// A range of days, both ends included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "BTreeMap<String, Option<Date>>")]
 pub struct DateRange {
     /// Not before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Date)]
     pub from: Option<Date>,
     /// Not after.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Date)]
     pub to: Option<Date>,
+}
+
+impl TryFrom<BTreeMap<String, Option<Date>>> for DateRange {
+    type Error = String;
+
+    fn try_from(mut ends: BTreeMap<String, Option<Date>>) -> Result<Self, String> {
+        let range = Self { from: ends.remove("from").flatten(), to: ends.remove("to").flatten() };
+        nothing_else(&ends).map(|()| range)
+    }
+}
+
+fn nothing_else<T>(ends: &BTreeMap<String, T>) -> Result<(), String> {
+    match ends.keys().next() {
+        Some(name) => Err(format!("unknown field `{}`", name.chars().take(80).collect::<String>())),
+        None => Ok(()),
+    }
 }
 
 /// Whether a company came before.
@@ -214,7 +241,11 @@ impl Size {
             | Filter::Pageviews(range)
             | Filter::Duration(range)
             | Filter::Quality(range)
-            | Filter::Employees(range) => in_order(range.min, range.max),
+            | Filter::Employees(range) => {
+                // The bound of `int64`, which is what the description promises.
+                let is_bounded = [range.min, range.max].iter().flatten().all(|end| i64::try_from(*end).is_ok());
+                if is_bounded { in_order(range.min, range.max) } else { Err(FilterRule::Range) }
+            }
             Filter::FirstSeen(range) => in_order(range.from, range.to),
             Filter::Followed(_) | Filter::Visitor(_) => Ok(()),
         }
@@ -290,6 +321,8 @@ mod tests {
             (r#"{"page":{"contains":[""]}}"#, "empty text"),
             (r#"{"visits":{}}"#, "range"),
             (r#"{"visits":{"min":3,"max":2}}"#, "range"),
+            (r#"{"visits":[1,2]}"#, "map"),
+            (r#"{"visits":{"max":9223372036854775808}}"#, "range"),
             (r#"{"visits":{"min":-1}}"#, "u64"),
             (r#"{"visits":{"least":1}}"#, "unknown field"),
             (r#"{"first_seen":{"from":"2026-13-01"}}"#, "month"),

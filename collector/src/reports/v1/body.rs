@@ -33,6 +33,13 @@ impl<T: DeserializeOwned, Outer: Send + Sync> FromRequest<Outer> for JsonBody<T>
             }
         })?;
         let bytes = bytes.to_bytes();
+        // Structures are read from objects alone: serde would take an array of their fields, too.
+        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|first| *first == b'[') {
+            return Err(ReportError::Body {
+                field: String::new(),
+                detail: "the body must be a JSON object".to_owned(),
+            });
+        }
         let mut json = serde_json::Deserializer::from_slice(&bytes);
         let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let field = error.path().to_string();

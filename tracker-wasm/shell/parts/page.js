@@ -39,9 +39,16 @@ const begin = ({ tell, effects, options, endpoint, part }) => {
       } catch {}
     },
   };
-  // The network may be back a little later than the browser says.
+  // The network may be back a little later than the browser says, and a browser may remember that an address could not be
+  // imported: then another one is tried.
+  let fresh = "";
   const resend = () =>
-    navigator.onLine && part("resend", queue, endpoint).then((isHere) => isHere || setTimeout(resend, 5e3));
+    navigator.onLine &&
+    part("resend" + fresh, queue, endpoint).then((isHere) => {
+      if (isHere) return;
+      fresh = ".js?" + Date.now();
+      setTimeout(resend, 5e3);
+    });
   addEventListener("online", resend);
 
   // When everything stored is removed, nothing may be stored again; answers that are under way may bring the id back.

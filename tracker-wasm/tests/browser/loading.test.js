@@ -285,4 +285,20 @@ describe("the script on a page", { timeout: 240_000, concurrency: 3 }, () => {
     assert.ok(lost.some((count) => count > 0), `${lost}`);
     await page.waitForFunction(() => !localStorage._lfa_queue);
   }));
+
+  test("what sends again is fetched from another address where the first could not be imported", on(
+    async ({ setting, context, page, recorder, origin, put }) => {
+      put(setting.tag("open"));
+      await context.route(/\.resend\.js$/, (route) => route.abort());
+      await page.goto(origin);
+      await recorder.until("pageview");
+      await page.waitForFunction(() => performance.getEntriesByType("resource").some(({ name }) => /\.page\.js$/.test(name)));
+      await context.setOffline(true);
+      await page.evaluate(() => history.pushState(null, "", "/offline"));
+      await page.waitForFunction(() => localStorage._lfa_queue);
+      await context.setOffline(false);
+      await recorder.until("pageview", 2);
+      assert.deepEqual(paths(recorder, origin), ["/", "/offline"]);
+    },
+  ));
 });

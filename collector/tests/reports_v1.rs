@@ -295,6 +295,9 @@ async fn sites_are_made_changed_listed_in_pages_and_removed() {
     ] {
         assert_problem(&ours.post("/v1/sites", &ours.admin, body).await, 400, "invalid-body", field);
     }
+    for (body, field) in [(json!({"hosts": null}), "hosts"), (json!({"name": null}), "name")] {
+        assert_problem(&ours.patch("/v1/sites/new", &ours.admin, body).await, 400, "invalid-body", field);
+    }
     let mut seen = Vec::new();
     let mut path = "/v1/sites?limit=1".to_owned();
     loop {

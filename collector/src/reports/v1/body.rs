@@ -51,6 +51,15 @@ impl<T: DeserializeOwned, Outer: Send + Sync> FromRequest<Outer> for JsonBody<T>
     }
 }
 
+/// For a field that may be absent but not null.
+pub(super) fn given<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
 /// For a field of a change: absent is `None`, null is `Some(None)`.
 pub(super) fn present<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where

@@ -1,7 +1,7 @@
 //! What people noted about a company, and how its scores come about.
 
 use super::{
-    body::JsonBody,
+    body::{JsonBody, given},
     parameters::{BodyRefusals, Dates, Refusals},
     sites::recorded,
     text::instant,
@@ -75,20 +75,20 @@ impl From<Note> for NoteRow {
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeOfMarks {
     /// In place of the old ones.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, max_items = 100)]
     tags: Option<Vec<String>>,
     /// In place of the old ones; those that are no lists of the site are left out.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, max_items = 100)]
     lists: Option<Vec<Uuid>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, max_length = 254)]
     assignee: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     hidden: Option<bool>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     followed: Option<bool>,
 }

@@ -4,7 +4,7 @@
 //! keys of that user only. What a key may not manage does not exist for it.
 
 use super::{
-    body::{JsonBody, present},
+    body::{JsonBody, given, present},
     cursor,
     format::{List, Listing, Row},
     parameters::{BodyRefusals, Formats, Pages, Refusals},
@@ -154,7 +154,7 @@ pub(super) struct KeyToMake {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeOfKey {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(min_length = 1, max_length = 100, nullable = false)]
     name: Option<String>,
     /// Null means never.

@@ -1,7 +1,7 @@
 //! Sites, made and changed through the API.
 
 use super::{
-    body::JsonBody,
+    body::{JsonBody, given},
     cursor,
     format::{List, Listing, Row},
     parameters::{BodyRefusals, Formats, Pages, Refusals},
@@ -141,23 +141,23 @@ const fn required() -> Consent {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SiteChange {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(example = "The new shop", min_length = 1, max_length = 100, nullable = false)]
     name: Option<String>,
     /// In place of the old ones.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(min_items = 1, max_items = 1000, nullable = false)]
     hosts: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, example = "Europe/Berlin")]
     timezone: Option<String>,
     #[serde(default)]
     consent: Option<Consent>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     identify: Option<bool>,
     /// In place of the old ones.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     own_networks: Option<Vec<String>>,
 }

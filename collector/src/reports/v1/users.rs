@@ -1,7 +1,7 @@
 //! Users: to whom keys are given, and what all keys of one together may do. For those who run many sites for others.
 
 use super::{
-    body::{JsonBody, present},
+    body::{JsonBody, given, present},
     cursor,
     format::{List, Listing, Row},
     keys::{RoleName, site_ids},
@@ -102,7 +102,7 @@ pub(super) struct UserToMake {
     #[serde(default)]
     sites: Option<Vec<String>>,
     /// 10 when absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     max_keys: Option<u32>,
     #[serde(default)]
@@ -116,7 +116,7 @@ pub(super) struct UserToMake {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeOfUser {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(min_length = 1, max_length = 100, nullable = false)]
     name: Option<String>,
     #[serde(default)]
@@ -125,7 +125,7 @@ pub(super) struct ChangeOfUser {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Vec<String>>)]
     sites: Option<Option<Vec<String>>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     max_keys: Option<u32>,
     /// Null means each key's own limit, 0 any number.
@@ -136,7 +136,7 @@ pub(super) struct ChangeOfUser {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u32>)]
     requests_per_month: Option<Option<u32>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     is_disabled: Option<bool>,
 }

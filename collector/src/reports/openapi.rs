@@ -10,7 +10,7 @@ use std::sync::Arc;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        Content, RefOr, Server,
+        Content, KnownFormat, RefOr, SchemaFormat, Server,
         schema::{AdditionalProperties, Schema},
         security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
@@ -78,6 +78,24 @@ fn close_alternatives(document: &mut utoipa::openapi::OpenApi) {
     }
 }
 
+/// Numbers of 32 bits without a sign: `int32`, as the derive calls them, ends half-way.
+fn widen_numbers(document: &mut utoipa::openapi::OpenApi) {
+    let schemas = document.components.iter_mut().flat_map(|components| components.schemas.values_mut());
+    let objects = schemas.filter_map(|schema| match schema {
+        RefOr::T(Schema::Object(object)) => Some(object),
+        _ => None,
+    });
+    for property in objects.flat_map(|object| object.properties.values_mut()) {
+        if let RefOr::T(Schema::Object(number)) = property
+            && number.format == Some(SchemaFormat::KnownFormat(KnownFormat::Int32))
+            && number.minimum.is_some()
+        {
+            number.format = None;
+            number.maximum.get_or_insert(u32::MAX.into());
+        }
+    }
+}
+
 /// Lists are answered in each format that their parameter `format` names.
 fn name_formats(document: &mut utoipa::openapi::OpenApi) {
     for path in document.paths.paths.values_mut() {
@@ -125,6 +143,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let (_, mut document) = keyed_router().merge(open_router()).split_for_parts();
     close_alternatives(&mut document);
     bound_texts(&mut document);
+    widen_numbers(&mut document);
     name_formats(&mut document);
     document.servers = Some(vec![Server::new("http://127.0.0.1:8081")]);
     document

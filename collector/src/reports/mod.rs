@@ -44,6 +44,7 @@ mod selection;
 mod tracking_script;
 pub(crate) mod usage;
 mod v1;
+mod visit_pages;
 mod visits;
 
 pub use audit::{Action, Audit, AuditFull, AuditPlace, AuditRow, AuditWriter};

@@ -14,6 +14,7 @@ use super::{
     error::ReportError,
     formulas::{HIDDEN, completeness},
     reading::{all, count, read, with_instants},
+    visit_pages,
 };
 use crate::{site::SiteId, store::Store};
 use clickhouse::{Row, query::Query};
@@ -160,7 +161,7 @@ fn with_company(query: Query, company: Option<CompanyId>) -> Query {
     }
 }
 
-/// One page of visits.
+/// One page of visits, and how many there are.
 pub(super) async fn visits(
     store: &Store,
     site: &SiteId,
@@ -168,17 +169,24 @@ pub(super) async fn visits(
     window: &Window,
     limit: u64,
     offset: u64,
-) -> Result<Vec<Visit>, ReportError> {
+) -> Result<(Vec<Visit>, u64), ReportError> {
+    let days = visit_pages::days(store, site, company, window).await?;
+    let counted = visit_pages::place(&days, window, offset, limit);
+    let (from, until, skip) =
+        counted.map_or((window.from.0, window.until.0, offset), |place| (place.from, place.until, place.skip));
     let sql = format!(
         "{VISIT_COLUMNS} {} ORDER BY started_at, visit_id LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}}",
         visits_in_window(company)
     );
-    let query = with_company(with_instants(read(store, &sql, site), window), company);
-    all(store, query.param("limit", limit).param("offset", offset)).await
+    let query = with_company(read(store, &sql, site).param("from", from).param("until", until), company);
+    let page = all(store, query.param("limit", limit).param("offset", skip));
+    match counted {
+        Some(place) => Ok((page.await?, place.total)),
+        None => tokio::try_join!(page, count_visits(store, site, company, window)),
+    }
 }
 
-/// How many visits there are.
-pub(super) async fn count_visits(
+async fn count_visits(
     store: &Store,
     site: &SiteId,
     company: Option<CompanyId>,

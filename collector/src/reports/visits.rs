@@ -183,10 +183,7 @@ async fn list(
 ) -> Result<Json<Document<Vec<VisitResource>>>, ReportError> {
     let Asked { site, zone, window, page } = asked;
     let store = &shared.state.store;
-    let (visits, total) = tokio::try_join!(
-        queries::visits(store, &site.id, company, window, page.size, page.offset()),
-        queries::count_visits(store, &site.id, company, window),
-    )?;
+    let (visits, total) = queries::visits(store, &site.id, company, window, page.size, page.offset()).await?;
     if total == 0
         && let Some(company) = company
     {

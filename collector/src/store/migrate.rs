@@ -56,6 +56,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(30, "0030_objections"),
     migration!(50, "0050_events_compression"),
     migration!(51, "0051_company_paths"),
+    migration!(52, "0052_settled_months"),
 ];
 
 /// A migration as the database remembers it.

@@ -16,8 +16,8 @@ const TICK: Duration = Duration::from_millis(10);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Usage {
     pub(super) cpu: Duration,
-    pub(super) anonymous_before: u64,
-    pub(super) anonymous_after: u64,
+    /// Anonymous memory, in kilobytes.
+    pub(super) anonymous: u64,
 }
 
 /// A running server, ended with this value.
@@ -53,13 +53,7 @@ impl Server {
     }
 
     pub(super) fn usage(&self) -> Result<Usage, Error> {
-        let path = format!("/proc/{}/stat", self.child.id());
-        let text = fs::read_to_string(&path).map_err(Error::file(&path))?;
-        // The command name, field 2, may hold spaces: count from its closing bracket. utime and stime are fields 14 and 15.
-        let fields: Vec<&str> = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-        let ticks = |position: usize| fields.get(position).and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
-        let anonymous = self.anonymous_kilobytes();
-        Ok(Usage { cpu: TICK * (ticks(11) + ticks(12)), anonymous_before: anonymous, anonymous_after: anonymous })
+        Ok(Usage { cpu: cpu(self.child.id())?, anonymous: self.anonymous_kilobytes() })
     }
 
     pub(super) fn anonymous_kilobytes(&self) -> u64 {
@@ -82,6 +76,16 @@ impl Drop for Server {
     fn drop(&mut self) {
         machine::end(&mut self.child, "a server under measurement");
     }
+}
+
+/// Processor time that a process has used, its ended children's left out.
+pub(super) fn cpu(process: u32) -> Result<Duration, Error> {
+    let path = format!("/proc/{process}/stat");
+    let text = fs::read_to_string(&path).map_err(Error::file(&path))?;
+    // The command name, field 2, may hold spaces: count from its closing bracket. utime and stime are fields 14 and 15.
+    let fields: Vec<&str> = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+    let ticks = |position: usize| fields.get(position).and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
+    Ok(TICK * (ticks(11) + ticks(12)))
 }
 
 /// Resident memory of a process, in kilobytes; 0 when it is gone.

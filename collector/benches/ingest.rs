@@ -1,7 +1,7 @@
 //! What one beacon costs at the door, in CPU time: `cargo bench -p collector --bench ingest`.
 //!
 //! The sink keeps nothing and the judge knows one answer, so that what is measured is ingest itself:
-//! decoding, the table of steps, the record, the answer. Socket and disk are `cargo xtask bench`'s.
+//! decoding, the table of steps, the record, the answer. Socket and disk are `cargo xtask bench ingest`'s.
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 #![allow(clippy::unwrap_used, reason = "a benchmark has nobody to answer to")]
 

@@ -1,4 +1,4 @@
-//! The yardstick of `cargo xtask bench`: a hyper server that reads a body and answers 204, and does nothing else.
+//! The yardstick of `cargo xtask bench ingest`: a hyper server that reads a body and answers 204, and does nothing else.
 #![allow(clippy::print_stdout, reason = "the bench reads the address from standard output")]
 
 use http_body_util::{BodyExt, Empty};

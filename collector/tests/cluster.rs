@@ -127,6 +127,17 @@ fn a_shard_that_is_killed_and_brought_back_loses_and_doubles_nothing_of_two_coll
     // What one was told, the other knows.
     wait_for("the second collector knows the sites", || collectors[1].ok(&["site", "list"]).lines().count() == SITES);
 
+    // A key that one revokes, the other refuses.
+    let token = collectors[0].ok(&["key", "create", "--name", "shared"]);
+    let token = token.trim();
+    let status = |server: &binary::Running| {
+        binary::request(server.admin, "GET", "/accounts", &[("X-Api-Key", token)], b"").unwrap().status
+    };
+    wait_for("both take the key", || servers.iter().all(|server| status(server) == 200));
+    collectors[1].ok(&["key", "revoke", "--id", "shared"]);
+    assert_eq!(status(&servers[1]), 401);
+    wait_for("the other refuses it as well", || status(&servers[0]) == 401);
+
     let mut acknowledged = HashSet::new();
     for number in 0..60 {
         acknowledged.insert(send(servers[number % 2].public, number, number / 12));

@@ -114,7 +114,7 @@ impl Installation {
         let mut lines = String::new();
         for company in 0..COMPANIES {
             let (high, low) = (company / 250, company % 250);
-            if writeln!(lines, "11.{high}.{low}.0/24 company company-{company}.example Company {company}").is_err() {
+            if writeln!(lines, "11.{high}.{low}.0/24 company company-{company}.com Company {company}").is_err() {
                 return Err(Error::Other("a string took no line".to_owned()));
             }
         }

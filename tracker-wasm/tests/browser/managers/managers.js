@@ -5,6 +5,7 @@ import { build } from "esbuild";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const require = createRequire(import.meta.url);
@@ -25,6 +26,14 @@ const bundled = (file) => async () => {
 
 // Both playwright and puppeteer have locators, which wait.
 const click = (page, selector) => page.locator(selector).click();
+/** Clicks until the button is gone: tarteaucitron's answer to clicks half a second after they are shown. */
+const press = async (page, selector) => {
+  const isShown = () => page.evaluate((button) => Boolean(document.querySelector(button)?.getClientRects().length), selector);
+  do {
+    await click(page, selector);
+    await sleep(100);
+  } while (await isShown());
+};
 const TARTEAUCITRON = "tarteaucitronjs/";
 
 export const PACKAGES = {
@@ -87,8 +96,8 @@ export const PACKAGES = {
         (tarteaucitron.job = tarteaucitron.job || []).push("firmsight");`,
       },
     ],
-    accept: (page) => click(page, "#tarteaucitronPersonalize2"),
-    decline: (page) => click(page, "#tarteaucitronAllDenied2"),
+    accept: (page) => press(page, "#tarteaucitronPersonalize2"),
+    decline: (page) => press(page, "#tarteaucitronAllDenied2"),
     withdraw: (page) => page.evaluate(() => tarteaucitron.userInterface.respondAll(false)),
   },
   orejime: {

@@ -64,9 +64,9 @@ struct Shared {
     day_keys: DayKeys,
 }
 
-/// A row of `sites`.
+/// A row of `sites` or `objections`.
 #[derive(Row, Serialize, Deserialize)]
-struct SiteRow {
+struct NamedDocumentRow {
     id: String,
     document: String,
     version: u64,
@@ -230,13 +230,20 @@ impl Control {
     }
 
     async fn write_site(&self, site: &Site, is_deleted: bool, now: UnixMillis) -> Result<(), ControlError> {
-        let row = SiteRow {
-            id: site.id.to_string(),
-            document: document(site)?,
-            version: self.next_version("sites", now).await?,
-            is_deleted: is_deleted.into(),
-        };
-        Ok(self.shared.store.insert("sites", None, &[row]).await?)
+        self.write_named("sites", site.id.to_string(), document(site)?, is_deleted, now).await
+    }
+
+    async fn write_named(
+        &self,
+        table: &str,
+        id: String,
+        document: String,
+        is_deleted: bool,
+        now: UnixMillis,
+    ) -> Result<(), ControlError> {
+        let version = self.next_version(table, now).await?;
+        let row = NamedDocumentRow { id, document, version, is_deleted: is_deleted.into() };
+        Ok(self.shared.store.insert(table, None, &[row]).await?)
     }
 
     /// The time, or more where a clock that is ahead has written already.

@@ -2,18 +2,7 @@
 
 use super::{Control, ControlError, document, parse_documents};
 use crate::{objection::Objection, snapshot::Snapshot, time::UnixMillis};
-use clickhouse::Row;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// A row of `objections`.
-#[derive(Row, Serialize, Deserialize)]
-struct ObjectionRow {
-    id: String,
-    document: String,
-    version: u64,
-    is_deleted: u8,
-}
 
 impl Control {
     /// Remembers an objection, in force when this returns.
@@ -58,12 +47,6 @@ impl Control {
         is_deleted: bool,
         now: UnixMillis,
     ) -> Result<(), ControlError> {
-        let row = ObjectionRow {
-            id: objection.to_string(),
-            document: document(objection)?,
-            version: self.next_version("objections", now).await?,
-            is_deleted: is_deleted.into(),
-        };
-        Ok(self.shared.store.insert("objections", None, &[row]).await?)
+        self.write_named("objections", objection.to_string(), document(objection)?, is_deleted, now).await
     }
 }

@@ -12,12 +12,12 @@
 use super::{
     dates::Window,
     error::ReportError,
-    formulas::{HIDDEN, completeness},
-    reading::{all, count, read, with_instants},
+    formulas::completeness,
+    reading::{all, count, of_company, read, with_company, with_instants},
     visit_pages,
 };
 use crate::{site::SiteId, store::Store};
-use clickhouse::{Row, query::Query};
+use clickhouse::Row;
 use firmsight_resolver::CompanyId;
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -146,19 +146,12 @@ pub(super) async fn marks(store: &Store, site: &SiteId, ids: &[u64]) -> Result<H
 
 /// The visits of companies that are not hidden, or of one company.
 fn visits_in_window(company: Option<CompanyId>) -> String {
-    let of = if company.is_some() { "company_id = {company:UInt64}" } else { "company_id != 0" };
     format!(
-        "FROM visits FINAL WHERE site = {{site:String}} AND {of} AND company_id NOT IN {HIDDEN} \
+        "FROM visits FINAL WHERE site = {{site:String}} AND {} \
         AND started_at >= fromUnixTimestamp64Milli({{from:Int64}}) \
-        AND started_at < fromUnixTimestamp64Milli({{until:Int64}})"
+        AND started_at < fromUnixTimestamp64Milli({{until:Int64}})",
+        of_company(company)
     )
-}
-
-fn with_company(query: Query, company: Option<CompanyId>) -> Query {
-    match company {
-        None => query,
-        Some(company) => query.param("company", company.0),
-    }
 }
 
 /// One page of visits, and how many there are.

@@ -1,8 +1,9 @@
 //! How a report's query is asked: it only reads, not for ever, and every value is a server-side parameter.
 
-use super::{dates::Window, error::ReportError};
+use super::{dates::Window, error::ReportError, formulas::HIDDEN};
 use crate::{site::SiteId, store::Store};
 use clickhouse::{Row, RowOwned, RowRead, query::Query};
+use firmsight_resolver::CompanyId;
 use serde::Deserialize;
 
 /// Seconds that the store may work on one query.
@@ -42,4 +43,17 @@ pub(super) fn with_window(query: Query, window: &Window) -> Query {
 
 pub(super) fn with_instants(query: Query, window: &Window) -> Query {
     query.param("from", window.from.0).param("until", window.until.0)
+}
+
+/// The condition that a row is of this company, or of any, hidden ones left out; [`with_company`] gives its value.
+pub(super) fn of_company(company: Option<CompanyId>) -> String {
+    let of = if company.is_some() { "company_id = {company:UInt64}" } else { "company_id != 0" };
+    format!("{of} AND company_id NOT IN {HIDDEN}")
+}
+
+pub(super) fn with_company(query: Query, company: Option<CompanyId>) -> Query {
+    match company {
+        None => query,
+        Some(company) => query.param("company", company.0),
+    }
 }

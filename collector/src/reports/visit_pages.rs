@@ -12,8 +12,7 @@
 use super::{
     dates::Window,
     error::ReportError,
-    formulas::HIDDEN,
-    reading::{all, read},
+    reading::{all, of_company, read, with_company},
 };
 use crate::{site::SiteId, store::Store};
 use clickhouse::Row;
@@ -51,23 +50,19 @@ pub(super) async fn days(
     company: Option<CompanyId>,
     window: &Window,
 ) -> Result<Vec<VisitDay>, ReportError> {
-    let of = if company.is_some() { "company_id = {company:UInt64}" } else { "company_id != 0" };
     let sql = format!(
         "SELECT toUnixTimestamp64Milli(min(first_visit_at)) AS first_start, \
             toUnixTimestamp64Milli(max(last_visit_at)) AS last_start, toUInt64(sum(entry.visits)) AS visits \
         FROM company_activity AS entry FINAL \
-        WHERE site = {{site:String}} AND {of} AND company_id NOT IN {HIDDEN} \
+        WHERE site = {{site:String}} AND {} \
             AND day >= toDate(fromUnixTimestamp64Milli({{from:Int64}}, 'UTC')) \
             AND day <= toDate(fromUnixTimestamp64Milli({{until:Int64}}, 'UTC')) \
-        GROUP BY day ORDER BY first_start"
+        GROUP BY day ORDER BY first_start",
+        of_company(company)
     );
     let (from, until) = (window.from.0.saturating_sub(ZONES), window.until.0.saturating_add(ZONES));
     let query = read(store, &sql, site).param("from", from).param("until", until);
-    let query = match company {
-        None => query,
-        Some(company) => query.param("company", company.0),
-    };
-    all(store, query).await
+    all(store, with_company(query, company)).await
 }
 
 /// Where the page after `offset` visits lies, or none when the days don't tell.

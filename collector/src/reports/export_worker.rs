@@ -5,7 +5,6 @@ use super::{
     dates::{LocalTime, Window, zone},
     documents::included,
     error::ReportError,
-    exports::ExportQueue,
     leads::{LeadResource, Leads},
     parameters::Parameters,
     queries::{Company, Visited},
@@ -21,8 +20,10 @@ use firmsight_resolver::CompanyId;
 use serde::Serialize;
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
@@ -34,6 +35,22 @@ const PART: u64 = 500;
 const FIRST_INCLUDED: u32 = 1_000_000;
 /// How often the worker looks for what other collectors left.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Wakes the worker of this process.
+#[derive(Clone, Debug, Default)]
+pub struct ExportQueue(Arc<Notify>);
+
+impl ExportQueue {
+    /// An export was written down.
+    pub(super) fn wake(&self) {
+        self.0.notify_one();
+    }
+
+    /// Returns when one was.
+    async fn asked(&self) {
+        self.0.notified().await;
+    }
+}
 
 /// What is in the file.
 #[derive(ToSchema)]

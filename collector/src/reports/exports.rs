@@ -36,7 +36,6 @@ use axum::{
 use futures_util::stream;
 use serde::Serialize;
 use std::sync::Arc;
-use tokio::sync::Notify;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -46,17 +45,6 @@ const KEPT: i64 = 86_400_000;
 const MAX_OF_A_SITE: usize = 100;
 /// Largest body of a request.
 const MAX_BODY: usize = 64 * 1024;
-
-/// Wakes the worker of this process.
-#[derive(Clone, Debug, Default)]
-pub struct ExportQueue(Arc<Notify>);
-
-impl ExportQueue {
-    /// Returns when an export was asked for.
-    pub(super) async fn asked(&self) {
-        self.0.notified().await;
-    }
-}
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ExportAttributes {
@@ -188,7 +176,7 @@ pub(super) async fn create(
         expires_at: UnixMillis(now.0.saturating_add(KEPT)),
     };
     control.write_export(&export, now).await?;
-    shared.state.exports.0.notify_one();
+    shared.state.exports.wake();
     Ok(Json(Document::plain(resource(&export, &site, shared.base_url()))))
 }
 

@@ -49,8 +49,7 @@ mod visits;
 
 pub use audit::{Action, Audit, AuditFull, AuditPlace, AuditRow, AuditWriter};
 pub use companies::ResolveForReports;
-pub use export_worker::ExportWorker;
-pub use exports::ExportQueue;
+pub use export_worker::{ExportQueue, ExportWorker};
 pub use health::ReadinessCheck;
 pub use metrics::{Metric, MetricsSource, Sample};
 pub use usage::Usage;

@@ -133,9 +133,7 @@ impl Statement {
     pub(crate) const fn name_in_domain(is_confirmed: bool, place: NamePlace, domain: DomainStatement) -> Self {
         Self(Words::NameInDomain { is_confirmed, place, domain })
     }
-}
 
-impl Statement {
     /// Whether this says that a name is in a domain of whose owner nothing is known.
     pub(crate) fn is_of_unknown_domain(&self) -> bool {
         matches!(self.0, Words::NameInDomain { place: NamePlace::Unknown, .. })

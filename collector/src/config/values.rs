@@ -290,77 +290,55 @@ impl fmt::Display for ListenUrl {
 
 written_as_text!(ListenUrl);
 
-/// A ClickHouse server's HTTP interface; empty means the embedded one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct StoreUrl(String);
+/// An http(s) URL that may be left empty, with the sentence that refuses anything else.
+macro_rules! optional_url {
+    ($(#[$about:meta])* $name:ident, $refusal:literal) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
 
-impl StoreUrl {
-    /// The URL, where a server is configured.
-    #[must_use]
-    pub fn get(&self) -> Option<&str> {
-        (!self.0.is_empty()).then_some(&self.0)
-    }
-}
-
-impl FromStr for StoreUrl {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        if text.is_empty() || is_web_url(text) {
-            Ok(Self(text.trim_end_matches('/').to_owned()))
-        } else {
-            Err(ValueError::new(
-                text,
-                "write the URL of ClickHouse's HTTP interface, such as \"http://clickhouse:8123\", or \"\" for the embedded one",
-            ))
+        impl $name {
+            /// The URL, where one is configured.
+            #[must_use]
+            pub fn get(&self) -> Option<&str> {
+                (!self.0.is_empty()).then_some(&self.0)
+            }
         }
-    }
-}
 
-impl fmt::Display for StoreUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+        impl FromStr for $name {
+            type Err = ValueError;
 
-written_as_text!(StoreUrl);
-
-/// A collector of OpenTelemetry traces; empty means that there are none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TracesUrl(String);
-
-impl TracesUrl {
-    /// The URL, where one is configured.
-    #[must_use]
-    pub fn get(&self) -> Option<&str> {
-        (!self.0.is_empty()).then_some(&self.0)
-    }
-}
-
-impl FromStr for TracesUrl {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        if text.is_empty() || is_web_url(text) {
-            Ok(Self(text.trim_end_matches('/').to_owned()))
-        } else {
-            Err(ValueError::new(
-                text,
-                "write the URL of a collector of OpenTelemetry traces, such as \"http://127.0.0.1:4318\", or \"\" for none",
-            ))
+            fn from_str(text: &str) -> Result<Self, ValueError> {
+                if text.is_empty() || is_web_url(text) {
+                    Ok(Self(text.trim_end_matches('/').to_owned()))
+                } else {
+                    Err(ValueError::new(text, $refusal))
+                }
+            }
         }
-    }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        written_as_text!($name);
+    };
 }
 
-impl fmt::Display for TracesUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+optional_url! {
+    /// A ClickHouse server's HTTP interface; empty means the embedded one.
+    StoreUrl,
+    "write the URL of ClickHouse's HTTP interface, such as \"http://clickhouse:8123\", or \"\" for the embedded one"
 }
 
-written_as_text!(TracesUrl);
+optional_url! {
+    /// A collector of OpenTelemetry traces; empty means that there are none.
+    TracesUrl,
+    "write the URL of a collector of OpenTelemetry traces, such as \"http://127.0.0.1:4318\", or \"\" for none"
+}
 
 /// A database's name that needs no quoting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

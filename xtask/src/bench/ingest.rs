@@ -10,6 +10,7 @@ use std::{process::Command, thread, time::Duration};
 
 /// What is sent.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Arguments {
     /// Seconds of load for each row.
     #[arg(long, default_value_t = 20)]

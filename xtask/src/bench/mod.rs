@@ -14,9 +14,13 @@ use std::fs;
 
 /// What the task takes.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
+    /// Of `ingest`, which is what is measured where nothing is named.
+    #[command(flatten)]
+    ingest: ingest::Arguments,
 }
 
 /// What is measured.
@@ -44,11 +48,12 @@ enum What {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     match &arguments.what {
-        What::Ingest(arguments) => ingest::run(arguments),
-        What::Pipeline(arguments) => pipeline::run(arguments),
-        What::Tracker => tracker_sizes::run(),
-        What::PageCost { loads } => page_cost::run(*loads),
-        What::Reports { pageviews } => reports::run(*pageviews),
+        None => ingest::run(&arguments.ingest),
+        Some(What::Ingest(arguments)) => ingest::run(arguments),
+        Some(What::Pipeline(arguments)) => pipeline::run(arguments),
+        Some(What::Tracker) => tracker_sizes::run(),
+        Some(What::PageCost { loads }) => page_cost::run(*loads),
+        Some(What::Reports { pageviews }) => reports::run(*pageviews),
     }
 }
 

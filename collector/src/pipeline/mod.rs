@@ -10,10 +10,10 @@
 //! 4. Drop counts are written, one row per batch, site, day and reason.
 //! 5. Only then is the segment removed and are its events counted as stored or dropped.
 //!
-//! [`Pipeline::run`] takes several waiting segments into one *round*: steps 1 to 3 for one segment while the next is being
-//! decided, company days and drop counts once for all of them, because these cost as much as the day is long. Each
-//! segment keeps its own token; two are in memory at a time. A round that fails waits and is repeated; decisions stay as they were. Rows that
-//! ClickHouse refuses for what is in them are singled out by halving and given up, counted, as long as it takes
+//! [`Pipeline::run`] takes several segments into one *round*: steps 1 to 3 for one segment while the next is being
+//! decided, company days and drop counts once for all of them, because these cost as much as the day is long: the longer the
+//! last count took, the longer a round stays open for segments that come. Each segment keeps its own token; two are in memory
+//! at a time. A round that fails waits and is repeated; decisions stay as they were. Rows that ClickHouse refuses for what is in them are singled out by halving and given up, counted, as long as it takes
 //! others: a refusal of everything is a fault of the set-up and is waited out.
 
 pub mod attribution;
@@ -78,8 +78,10 @@ pub struct Settings {
     pub resolve_deadline: Duration,
     /// Rounds begin at least this far apart, so that a busy site is rebuilt in larger portions.
     pub round_interval: Duration,
-    /// A round takes waiting segments until it has this many events.
+    /// A round takes segments until it has this many events.
     pub round_events: u64,
+    /// A round is counted after this time at the latest, however long the last count took.
+    pub longest_round: Duration,
     /// The first wait after a failure.
     pub first_wait: Duration,
     /// The longest wait after a failure.
@@ -96,7 +98,8 @@ impl Default for Settings {
             resolve_at_once: 256,
             resolve_deadline: Duration::from_secs(10),
             round_interval: Duration::from_secs(1),
-            round_events: 400_000,
+            round_events: 1_000_000,
+            longest_round: Duration::from_secs(60),
             first_wait: Duration::from_millis(200),
             longest_wait: Duration::from_secs(30),
             shutdown_deadline: Duration::from_secs(10),

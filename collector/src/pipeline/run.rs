@@ -10,18 +10,40 @@ use std::{sync::atomic::Ordering, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+/// While segments keep coming, a round stays open this many times as long as counting at the end of the last one took:
+/// what a count costs grows with the day, what is stored in between does not make it dearer.
+const OPEN_PER_COUNT: u32 = 9;
+/// The part of the spool that segments of one round may take: they stay in it until the round is counted.
+const SPOOL_PER_ROUND: u64 = 4;
+
 /// A segment in a round, and what was decided about it.
 struct Held {
     segment: SegmentHandle,
     is_prepared: bool,
 }
 
+impl From<SegmentHandle> for Held {
+    fn from(segment: SegmentHandle) -> Self {
+        Self { segment, is_prepared: false }
+    }
+}
+
+/// What rounds of one run have in common.
+struct Rounds<'a> {
+    spool: &'a Spool,
+    shutdown: &'a CancellationToken,
+    /// Segments that were made before are an earlier process's, which may have half stored them.
+    started: UnixMillis,
+    /// How long counting took at the end of the last round.
+    count_took: Duration,
+}
+
 impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     /// Empties the spool until it is closed and empty or the shutdown begins; then the current round may go on
     /// for [`super::Settings::shutdown_deadline`], after which its segments go back to the spool.
     pub async fn run(&self, spool: Spool, shutdown: CancellationToken) {
-        // What an earlier process left may be half stored.
-        let started = UnixMillis::now();
+        let mut rounds =
+            Rounds { spool: &spool, shutdown: &shutdown, started: UnixMillis::now(), count_took: Duration::ZERO };
         loop {
             let next = tokio::select! {
                 biased;
@@ -35,7 +57,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
                 sleep(self.settings.shutdown_deadline).await;
             };
             tokio::select! {
-                () = self.round(&spool, segment, started) => {}
+                () = self.round(&mut rounds, segment) => {}
                 () = deadline => {
                     tracing::warn!("the shutdown's deadline passed; what is not stored yet stays in the spool");
                     break;
@@ -48,14 +70,14 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         }
     }
 
-    /// Stores a segment and those that wait behind it, however long that takes.
-    async fn round(&self, spool: &Spool, segment: SegmentHandle, started: UnixMillis) {
-        let mut held = vec![Held { segment, is_prepared: false }];
+    /// Stores a segment and those that come behind it while the round is open, however long that takes.
+    async fn round(&self, rounds: &mut Rounds<'_>, segment: SegmentHandle) {
+        let open_until = Instant::now() + (rounds.count_took * OPEN_PER_COUNT).min(self.settings.longest_round);
+        let mut held = vec![Held::from(segment)];
         let mut round = Round::new(Scope::Companies);
         let mut backoff = self.backoff();
         loop {
-            self.take_waiting(spool, &mut held).await;
-            match self.attempt(spool, &mut held, &mut round, started).await {
+            match self.attempt(rounds, &mut held, &mut round, open_until).await {
                 Ok(()) => break,
                 Err(error) => {
                     let wait = self.note_failure(&mut backoff);
@@ -66,7 +88,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         }
         self.count(&round);
         for held in held {
-            if let Err(error) = spool.remove(held.segment).await {
+            if let Err(error) = rounds.spool.remove(held.segment).await {
                 tracing::error!(%error, "a stored segment could not be removed; it will be stored again, which changes nothing");
             }
         }
@@ -85,22 +107,37 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
 
     async fn attempt(
         &self,
-        spool: &Spool,
-        held: &mut [Held],
+        rounds: &mut Rounds<'_>,
+        held: &mut Vec<Held>,
         round: &mut Round,
-        started: UnixMillis,
+        open_until: Instant,
     ) -> Result<(), PipelineError> {
-        for held in held.iter_mut().filter(|held| !held.is_prepared) {
-            // ClickHouse works on one segment while the next is decided.
-            let (stored, read) = tokio::join!(self.store_batches(round), self.read(spool, &held.segment));
-            round.batches.push(read?);
-            held.is_prepared = true;
-            if was_made_before(&held.segment, started) {
-                round.scope = Scope::WholeDays;
+        loop {
+            self.take_waiting(rounds.spool, held).await;
+            // Refused rows stay in memory until the end of the round decides what they are: no more of them.
+            while round.refusal.is_none()
+                && let Some(next) = held.iter_mut().find(|held| !held.is_prepared)
+            {
+                // ClickHouse works on one segment while the next is decided.
+                let (stored, read) = tokio::join!(self.store_batches(round), self.read(rounds.spool, &next.segment));
+                round.batches.push(read?);
+                next.is_prepared = true;
+                if was_made_before(&next.segment, rounds.started) {
+                    round.scope = Scope::WholeDays;
+                }
+                stored?;
             }
-            stored?;
+            self.store_batches(round).await?;
+            if round.refusal.is_some() || !self.take_next(rounds, held, open_until).await {
+                break;
+            }
         }
-        self.store_round(round).await
+        // The others go back to the spool.
+        held.retain(|held| held.is_prepared);
+        let counting = Instant::now();
+        self.finish_round(round).await?;
+        rounds.count_took = counting.elapsed();
+        Ok(())
     }
 
     async fn read(&self, spool: &Spool, segment: &SegmentHandle) -> Result<Batch, PipelineError> {
@@ -115,10 +152,34 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
 
     /// Takes what waits already, without waiting for more.
     async fn take_waiting(&self, spool: &Spool, held: &mut Vec<Held>) {
-        while held.iter().map(|held| held.segment.events()).sum::<u64>() < self.settings.round_events {
+        while self.has_room(spool, held) {
             let Ok(Some(segment)) = timeout(Duration::ZERO, spool.next_segment()).await else { break };
-            held.push(Held { segment, is_prepared: false });
+            held.push(segment.into());
         }
+    }
+
+    /// Waits for one more segment; false when the round ends before one comes.
+    async fn take_next(&self, rounds: &Rounds<'_>, held: &mut Vec<Held>, open_until: Instant) -> bool {
+        if !self.has_room(rounds.spool, held) {
+            return false;
+        }
+        let next = tokio::select! {
+            biased;
+            () = rounds.shutdown.cancelled() => None,
+            () = sleep_until(open_until) => None,
+            next = rounds.spool.next_segment() => next,
+        };
+        let is_taken = next.is_some();
+        held.extend(next.map(Held::from));
+        is_taken
+    }
+
+    /// Whether a round may take one more segment.
+    fn has_room(&self, spool: &Spool, held: &[Held]) -> bool {
+        let (events, bytes) = held.iter().fold((0, 0), |(events, bytes), held| {
+            (events + held.segment.events(), bytes + held.segment.bytes())
+        });
+        events < self.settings.round_events && bytes < spool.max_bytes() / SPOOL_PER_ROUND
     }
 }
 

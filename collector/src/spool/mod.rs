@@ -222,6 +222,12 @@ impl SegmentHandle {
     pub fn events(&self) -> u64 {
         self.segment.events
     }
+
+    /// Its length on disk.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.segment.bytes
+    }
 }
 
 impl Drop for SegmentHandle {
@@ -538,6 +544,12 @@ impl Spool {
         if first {
             self.0.0.work.notify_one();
         }
+    }
+
+    /// Most bytes on disk and in the queue: [`Settings::max_bytes`].
+    #[must_use]
+    pub fn max_bytes(&self) -> u64 {
+        self.0.0.settings.max_bytes
     }
 
     /// The oldest closed segment that nobody holds; waits for one. None once the spool is closed and all are handed out.

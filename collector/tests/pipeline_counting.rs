@@ -297,7 +297,9 @@ async fn what_is_stored_as_visits_is_what_the_core_assembles() {
     let events: Vec<EventRow> = world.all("events FINAL").await;
     let assembled: Vec<_> = assemble(&events, VisitTimeout::default())
         .iter()
-        .map(|visit| (visit.landing.site.clone(), visit.started_at(), visit.id(), visit.ended_at, visit.visible_ms()))
+        .map(|visit| {
+            (visit.landing.site.to_string(), visit.started_at(), visit.id(), visit.ended_at, visit.visible_ms())
+        })
         .collect();
     let stored: Vec<_> = world
         .visits()

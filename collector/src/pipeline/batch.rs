@@ -140,7 +140,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
             let objects = objects(&snapshot.objections, beacon, verdict.and_then(|verdict| verdict.company.as_ref()));
             let (dropped, seen) = (&mut batch.dropped, &mut batch.keys);
             let mut keep = |event: &SpooledEvent| {
-                let key = BaseKey { site: beacon.site.to_string(), at: event.at, event_id: event.id };
+                let key = BaseKey { site: beacon.site.as_str().into(), at: event.at, event_id: event.id };
                 let case = Case {
                     site,
                     beacon,

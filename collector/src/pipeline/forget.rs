@@ -13,6 +13,7 @@ use crate::{
     time::UnixMillis,
 };
 use clickhouse::Row;
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 
@@ -29,7 +30,7 @@ pub struct Forgotten {
 
 #[derive(Row, Deserialize)]
 struct VisitTimes {
-    site: String,
+    site: CompactString,
     visitor: u64,
     first: UnixMillis,
     last: UnixMillis,
@@ -67,7 +68,7 @@ pub(super) async fn erase_events(store: &Store, forgotten: &[Forgotten]) -> Resu
             touched.add(row.site, row.visitor, Span { first: row.first.0, last: row.last.0.max(row.first.0) });
         }
         for gone in chunk {
-            touched.add(gone.site.clone(), gone.visitor, Span::at(gone.until));
+            touched.add(gone.site.as_str().into(), gone.visitor, Span::at(gone.until));
         }
     }
     Ok(touched)

@@ -40,6 +40,7 @@ use clickhouse::{
     Row, RowOwned, RowRead,
     query::{Query, RowCursor},
 };
+use compact_str::CompactString;
 use firmsight_resolver::ProfileLookup;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -107,7 +108,7 @@ impl Versions {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BaseKey {
     /// Site id.
-    pub site: String,
+    pub site: CompactString,
     /// The client's own clock.
     pub at: UnixMillis,
     /// The event's id.
@@ -122,11 +123,11 @@ impl From<&EventRow> for BaseKey {
 
 /// Visitors by site, and the event times of theirs that were touched.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Touched(BTreeMap<(String, u64), Span>);
+pub struct Touched(BTreeMap<(CompactString, u64), Span>);
 
 impl Touched {
     /// Adds a visitor's times.
-    pub fn add(&mut self, site: String, visitor: u64, span: Span) {
+    pub fn add(&mut self, site: CompactString, visitor: u64, span: Span) {
         self.0.entry((site, visitor)).and_modify(|known| *known = known.union(span)).or_insert(span);
     }
 
@@ -156,14 +157,14 @@ impl Touched {
 
 #[derive(Clone, Debug)]
 struct Visitor {
-    site: String,
+    site: CompactString,
     visitor: u64,
     touched: Span,
 }
 
 /// Company days to count again: those of visits that a rebuild wrote or replaced.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Affected(BTreeMap<(String, LocalDay), BTreeSet<u64>>);
+pub struct Affected(BTreeMap<(CompactString, LocalDay), BTreeSet<u64>>);
 
 /// Which companies of a touched day are counted again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,7 +206,7 @@ struct TouchedVisitor<'a> {
 
 #[derive(Debug, Row, Deserialize)]
 struct TouchedRow {
-    site: String,
+    site: CompactString,
     visitor: u64,
     first: UnixMillis,
     last: UnixMillis,
@@ -287,15 +288,15 @@ impl Rebuilder {
         for chunk in touched.chunks() {
             let (rows, spans) = self.settle(&chunk, version).await?;
             let stored = self.stored_visits(&spans).await?;
-            let starts = rows.iter().map(|row| (&row.site, row.started_at, row.company_id));
-            let former = stored
-                .iter()
-                .flat_map(|visit| visit.companies.iter().map(|company| (&visit.site, visit.started_at, *company)));
+            let starts = rows.iter().map(|row| (row.site.as_str(), row.started_at, row.company_id));
+            let former = stored.iter().flat_map(|visit| {
+                visit.companies.iter().map(|company| (visit.site.as_str(), visit.started_at, *company))
+            });
             affected.add(snapshot, starts.chain(former));
             self.store.insert_visits(&rows).await?;
             found.extend(rows.into_iter().map(|row| (row.site, row.started_at, row.visit_id)));
             replaced.extend(stored.into_iter().filter(|visit| {
-                let span = spans.get(&(visit.site.clone(), visit.owner));
+                let span = spans.get(&(visit.site.as_str().into(), visit.owner));
                 visit.is_gone == 0 && span.is_some_and(|span| span.holds(visit.started_at))
             }));
         }
@@ -321,7 +322,7 @@ impl Rebuilder {
         &self,
         chunk: &[Visitor],
         version: u64,
-    ) -> Result<(Vec<VisitRow>, HashMap<(String, u64), Span>), StoreError> {
+    ) -> Result<(Vec<VisitRow>, HashMap<(CompactString, u64), Span>), StoreError> {
         let mut settled = SettledVisits { timeout: self.timeout, version, rows: Vec::new(), spans: HashMap::new() };
         let mut waiting: BTreeMap<(&str, u64), Span> =
             chunk.iter().map(|visitor| ((visitor.site.as_str(), visitor.visitor), visitor.touched)).collect();
@@ -420,7 +421,7 @@ impl Rebuilder {
     }
 
     /// The stored visits, deleted ones included, that start where these visitors' may have changed.
-    async fn stored_visits(&self, spans: &HashMap<(String, u64), Span>) -> Result<Vec<StoredVisit>, StoreError> {
+    async fn stored_visits(&self, spans: &HashMap<(CompactString, u64), Span>) -> Result<Vec<StoredVisit>, StoreError> {
         let Some(span) = spans.values().copied().reduce(Span::union) else { return Ok(Vec::new()) };
         let rows = spans.keys().map(|(site, visitor)| TouchedVisitor { site, visitor: *visitor }).collect();
         let staged = self.stage_visitors(rows).await?;
@@ -460,7 +461,7 @@ struct SettledVisits {
     timeout: VisitTimeout,
     version: u64,
     rows: Vec<VisitRow>,
-    spans: HashMap<(String, u64), Span>,
+    spans: HashMap<(CompactString, u64), Span>,
 }
 
 impl SettledVisits {
@@ -470,7 +471,7 @@ impl SettledVisits {
             return false;
         };
         self.rows.extend(visits.iter().map(|visit| visit_row(visit, self.version)));
-        self.spans.insert((visitor.0.to_owned(), visitor.1), span);
+        self.spans.insert((visitor.0.into(), visitor.1), span);
         true
     }
 }
@@ -482,11 +483,11 @@ impl Affected {
         Self(BTreeMap::new())
     }
 
-    fn add<'a>(&mut self, snapshot: &Snapshot, visits: impl Iterator<Item = (&'a String, UnixMillis, u64)>) {
+    fn add<'a>(&mut self, snapshot: &Snapshot, visits: impl Iterator<Item = (&'a str, UnixMillis, u64)>) {
         let mut zones = HashMap::new();
         for (site, started_at, company) in visits {
             let zone = zones.entry(site).or_insert_with(|| zone(zone_of(snapshot, site)));
-            let companies = self.0.entry((site.clone(), LocalDay::of(started_at, zone))).or_default();
+            let companies = self.0.entry((site.into(), LocalDay::of(started_at, zone))).or_default();
             if company != 0 {
                 companies.insert(company);
             }
@@ -503,7 +504,7 @@ impl Affected {
     }
 
     fn companies<'a>(&'a self, site: &'a str, day: LocalDay) -> impl Iterator<Item = (&'a str, u64)> {
-        self.0.get(&(site.to_owned(), day)).into_iter().flatten().map(move |company| (site, *company))
+        self.0.get(&(site.into(), day)).into_iter().flatten().map(move |company| (site, *company))
     }
 }
 
@@ -522,32 +523,32 @@ fn visit_row(visit: &Visit<'_>, version: u64) -> VisitRow {
     let pages = || shown.iter().map(|step| step.pageview);
     let route_at: Vec<UnixMillis> = pages().map(|page| page.event_time).collect();
     VisitRow {
-        site: landing.site.clone(),
+        site: landing.site.to_string(),
         started_at: visit.started_at(),
         visit_id: visit.id(),
         ended_at: visit.ended_at,
         visitor: landing.visitor,
         has_client: landing.has_client,
-        network_kind: first.network_kind.clone(),
+        network_kind: first.network_kind.to_string(),
         company_id: first.company_id,
-        company_name: first.company_name.clone(),
-        company_domain: first.company_domain.clone(),
-        company_industry: first.company_industry.clone(),
-        company_source: first.company_source.clone(),
+        company_name: first.company_name.to_string(),
+        company_domain: first.company_domain.to_string(),
+        company_industry: first.company_industry.to_string(),
+        company_source: first.company_source.to_string(),
         company_confidence: first.company_confidence,
-        country_code: first.country_code.clone(),
-        region: first.region.clone(),
-        city: first.city.clone(),
+        country_code: first.country_code.to_string(),
+        region: first.region.to_string(),
+        city: first.city.to_string(),
         asn: first.asn,
-        source: landing.source.clone(),
-        medium: landing.medium.clone(),
-        campaign: landing.campaign.clone(),
-        term: landing.term.clone(),
-        referrer: landing.referrer.clone(),
-        device: landing.device.clone(),
-        browser: landing.browser.clone(),
-        os: landing.os.clone(),
-        language: landing.language.clone(),
+        source: landing.source.to_string(),
+        medium: landing.medium.to_string(),
+        campaign: landing.campaign.to_string(),
+        term: landing.term.to_string(),
+        referrer: landing.referrer.to_string(),
+        device: landing.device.to_string(),
+        browser: landing.browser.to_string(),
+        os: landing.os.to_string(),
+        language: landing.language.to_string(),
         pageviews: u32::try_from(visit.route.len()).unwrap_or(u32::MAX),
         events: visit.events,
         visible_ms: visit.visible_ms(),
@@ -557,11 +558,11 @@ fn visit_row(visit: &Visit<'_>, version: u64) -> VisitRow {
         first_name: visit.identity.first_name.clone(),
         last_name: visit.identity.last_name.clone(),
         route_at,
-        route_scheme: pages().map(|page| page.scheme.clone()).collect(),
-        route_host: pages().map(|page| page.host.clone()).collect(),
-        route_path: pages().map(|page| page.path.clone()).collect(),
-        route_query: pages().map(|page| page.query.clone()).collect(),
-        route_title: pages().map(|page| page.title.clone()).collect(),
+        route_scheme: pages().map(|page| page.scheme.to_string()).collect(),
+        route_host: pages().map(|page| page.host.to_string()).collect(),
+        route_path: pages().map(|page| page.path.to_string()).collect(),
+        route_query: pages().map(|page| page.query.to_string()).collect(),
+        route_title: pages().map(|page| page.title.to_string()).collect(),
         route_visible_ms: shown.iter().map(|step| step.visible_ms).collect(),
         route_scroll: shown.iter().map(|step| step.scroll).collect(),
         version,
@@ -584,10 +585,10 @@ mod tests {
     fn visitors_are_rebuilt_in_bounded_portions_and_distant_times_apart() {
         let mut touched = Touched::default();
         for visitor in 0..MAX_STAGED_VISITORS as u64 + 5_000 {
-            touched.add("a".to_owned(), visitor, Span { first: 1_000, last: 2_000 });
+            touched.add("a".into(), visitor, Span { first: 1_000, last: 2_000 });
         }
-        touched.add("b".to_owned(), 1, Span { first: MAX_SPREAD_MS * 3, last: MAX_SPREAD_MS * 3 });
-        touched.add("b".to_owned(), 1, Span { first: MAX_SPREAD_MS * 2, last: MAX_SPREAD_MS * 2 });
+        touched.add("b".into(), 1, Span { first: MAX_SPREAD_MS * 3, last: MAX_SPREAD_MS * 3 });
+        touched.add("b".into(), 1, Span { first: MAX_SPREAD_MS * 2, last: MAX_SPREAD_MS * 2 });
         let chunks = touched.chunks();
         assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [MAX_STAGED_VISITORS, 5_000, 1]);
         assert_eq!(chunks[2][0].touched, Span { first: MAX_SPREAD_MS * 2, last: MAX_SPREAD_MS * 3 });

@@ -374,10 +374,10 @@ mod tests {
 
     fn event(id: u128, event_time: i64, event_type: &str) -> EventRow {
         EventRow {
-            site: "shop".to_owned(),
+            site: "shop".into(),
             at: UnixMillis(event_time),
             event_id: Uuid::from_u128(id),
-            event_type: event_type.to_owned(),
+            event_type: event_type.into(),
             event_time: UnixMillis(event_time),
             visitor: 1,
             has_client: true,
@@ -433,8 +433,8 @@ mod tests {
             event(4, noon + 3, "outbound"),
         ];
         events[0].company_id = 10;
-        events[1].source = "Google".to_owned();
-        events[2].campaign = "spring".to_owned();
+        events[1].source = "Google".into();
+        events[2].campaign = "spring".into();
         let visits = assemble(&events, VisitTimeout::default());
         let visit = &visits[0];
         assert_eq!((visits.len(), visit.events, visit.route.len()), (1, 4, 2));
@@ -472,7 +472,7 @@ mod tests {
     fn identify_fills_in_the_visitor_and_the_latest_word_counts() {
         let noon = MIDNIGHT + 12 * HOUR;
         let identify = |id, props: &str| EventRow {
-            props: props.to_owned(),
+            props: props.into(),
             ..event(id, noon + i64::try_from(id).unwrap(), "identify")
         };
         let events = [

@@ -5,6 +5,7 @@
 
 use crate::time::UnixMillis;
 use clickhouse::Row;
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use uuid::Uuid;
 #[derive(Clone, Debug, Default, PartialEq, Row, Serialize, Deserialize)]
 pub struct EventRow {
     /// Site id.
-    pub site: String,
+    pub site: CompactString,
     /// The client's own clock.
     pub at: UnixMillis,
     /// The event's id, made by the client.
@@ -20,7 +21,7 @@ pub struct EventRow {
     pub event_id: Uuid,
     /// Kind of event, such as `pageview`.
     #[serde(rename = "type")]
-    pub event_type: String,
+    pub event_type: CompactString,
     /// When it happened, corrected by the clocks' difference.
     pub event_time: UnixMillis,
     /// When the beacon came.
@@ -30,68 +31,68 @@ pub struct EventRow {
     /// Whether the visitor has a client id.
     pub has_client: bool,
     /// What the person had said.
-    pub consent: String,
+    pub consent: CompactString,
     /// Id of the pageview it belongs to; nil for none.
     #[serde(with = "clickhouse::serde::uuid")]
     pub page: Uuid,
     /// `http` or `https`.
-    pub scheme: String,
+    pub scheme: CompactString,
     /// The page's host.
-    pub host: String,
+    pub host: CompactString,
     /// The page's path.
-    pub path: String,
+    pub path: CompactString,
     /// The page's query, without the question mark.
-    pub query: String,
+    pub query: CompactString,
     /// The page's title.
-    pub title: String,
+    pub title: CompactString,
     /// Where the visitor came from.
-    pub referrer: String,
+    pub referrer: CompactString,
     /// Traffic source.
-    pub source: String,
+    pub source: CompactString,
     /// Traffic medium.
-    pub medium: String,
+    pub medium: CompactString,
     /// Campaign.
-    pub campaign: String,
+    pub campaign: CompactString,
     /// Search term.
-    pub term: String,
+    pub term: CompactString,
     /// Visible time in milliseconds.
     pub visible_ms: u32,
     /// Deepest scroll, percent.
     pub scroll: u8,
     /// Name of a custom event.
-    pub name: String,
+    pub name: CompactString,
     /// Properties as JSON.
-    pub props: String,
+    pub props: CompactString,
     /// Network kind.
-    pub network_kind: String,
+    pub network_kind: CompactString,
     /// Company; 0 for none.
     pub company_id: u64,
     /// The company's name.
-    pub company_name: String,
+    pub company_name: CompactString,
     /// The company's registrable domain.
-    pub company_domain: String,
+    pub company_domain: CompactString,
     /// The company's industry.
-    pub company_industry: String,
+    pub company_industry: CompactString,
     /// What named the company.
-    pub company_source: String,
+    pub company_source: CompactString,
     /// Confidence in the company, 0 to 1.
     pub company_confidence: f32,
     /// Country, ISO 3166-1 alpha-2.
-    pub country_code: String,
+    pub country_code: CompactString,
     /// Region.
-    pub region: String,
+    pub region: CompactString,
     /// City.
-    pub city: String,
+    pub city: CompactString,
     /// Autonomous system number.
     pub asn: u32,
     /// Device class.
-    pub device: String,
+    pub device: CompactString,
     /// Browser.
-    pub browser: String,
+    pub browser: CompactString,
     /// Operating system.
-    pub os: String,
+    pub os: CompactString,
     /// The browser's language.
-    pub language: String,
+    pub language: CompactString,
     /// Of rows with the same key the highest version counts.
     pub version: u64,
 }

@@ -1,13 +1,14 @@
 //! A tracked website and its rules.
 
+use compact_str::CompactString;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// A site's id: 1 to 64 characters of `A-Z a-z 0-9 _ -`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SiteId(String);
+#[serde(try_from = "CompactString", into = "CompactString")]
+pub struct SiteId(CompactString);
 
 /// The text is no site id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,19 +29,19 @@ impl FromStr for SiteId {
     fn from_str(text: &str) -> Result<Self, SiteIdError> {
         let fits = (1..=beacon::MAX_SITE_BYTES).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-        if fits { Ok(Self(text.to_owned())) } else { Err(SiteIdError(text.chars().take(80).collect())) }
+        if fits { Ok(Self(text.into())) } else { Err(SiteIdError(text.chars().take(80).collect())) }
     }
 }
 
-impl TryFrom<String> for SiteId {
+impl TryFrom<CompactString> for SiteId {
     type Error = SiteIdError;
 
-    fn try_from(text: String) -> Result<Self, SiteIdError> {
+    fn try_from(text: CompactString) -> Result<Self, SiteIdError> {
         text.parse()
     }
 }
 
-impl From<SiteId> for String {
+impl From<SiteId> for CompactString {
     fn from(id: SiteId) -> Self {
         id.0
     }

@@ -2,6 +2,7 @@
 
 use super::{
     Pipeline, PipelineError, VisitorKeys,
+    device::{self, Device},
     forget::{Forgotten, forgotten_until},
     rebuild::BaseKey,
     rows::{VisitorKey, event_time, first_64_bits, rows_of, visitor_of_client, visitor_of_day},
@@ -11,27 +12,43 @@ use super::{
 use crate::{
     counters::DropReason,
     objection::Objections,
-    site::SiteId,
-    spool::record::{ClientAddress, DropCount, SpooledBeacon, SpooledEvent},
+    site::{Site, SiteId},
+    spool::record::{ClientAddress, DropCount, SpooledBeacon},
     store::{DropRow, EventRow},
     time::{UnixMillis, UtcDay},
 };
 use beacon::EventKind;
-use firmsight_resolver::{Company, NetworkKind};
+use firmsight_resolver::{Company, NetworkKind, Verdict};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 use uuid::Uuid;
 
 /// Events by site, UTC day of receipt and reason.
 type Dropped = BTreeMap<(SiteId, UtcDay, DropReason), u64>;
 
+/// A beacon with the events of it that are kept, at least one.
+#[derive(Debug)]
+struct Kept {
+    /// Without its user agent, its longest text and nowhere stored: `device` is what it says.
+    beacon: SpooledBeacon,
+    device: Device,
+    site: Arc<Site>,
+    visitor: VisitorKey,
+    verdict: Arc<Verdict>,
+}
+
 /// A batch that is decided: what is left is to store it.
+///
+/// Rows are made as they are sent, each time they are: a row is five times as large as what it is made of.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     /// The spool segment's id, or the import batch's.
     pub(super) id: Uuid,
     /// What is kept; empty again once it is stored, because a round may hold many batches.
-    pub(super) rows: Vec<EventRow>,
+    kept: Vec<Kept>,
     /// The keys of what is kept, until the visits around them were rebuilt.
     pub(super) keys: HashSet<BaseKey>,
     /// What is not.
@@ -49,37 +66,50 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// How many rows it makes.
+    pub(super) fn len(&self) -> usize {
+        self.kept.iter().map(|kept| kept.beacon.events.len()).sum()
+    }
+
+    /// What is kept as rows, always in the same order.
+    pub(super) fn rows(&self) -> impl Iterator<Item = EventRow> + Send {
+        self.kept.iter().flat_map(|kept| rows_of(&kept.beacon, &kept.site, kept.visitor, &kept.verdict, &kept.device))
+    }
+
     /// The insert token: the batch's id, and which of its events are kept, because after a restart other
     /// verdicts may keep others.
     pub(super) fn token(&self) -> String {
-        let mut kept = Sha256::new();
-        for row in &self.rows {
-            kept.update(row.event_id.as_bytes());
+        let mut hash = Sha256::new();
+        for event in self.kept.iter().flat_map(|kept| &kept.beacon.events) {
+            hash.update(event.id.as_bytes());
         }
-        format!("{}-{:016x}", self.id, first_64_bits(&kept.finalize()))
+        format!("{}-{:016x}", self.id, first_64_bits(&hash.finalize()))
     }
 
     /// The rows are in the store.
     pub(super) fn inserted(&mut self) {
-        self.stored = Some(self.rows.len() as u64);
-        self.rows = Vec::new();
+        self.stored = Some(self.len() as u64);
+        self.kept = Vec::new();
     }
 
     /// Takes rows out, because ClickHouse refuses them.
     pub(super) fn give_up(&mut self, positions: &BTreeSet<usize>) {
+        if positions.is_empty() {
+            return;
+        }
         let mut position = 0;
-        let (dropped, keys) = (&mut self.dropped, &mut self.keys);
-        self.rows.retain(|row| {
-            let given_up = positions.contains(&position);
-            position += 1;
-            if given_up {
-                keys.remove(&BaseKey::from(row));
-            }
-            if given_up && let Ok(site) = row.site.parse() {
-                *dropped.entry((site, row.received_at.day(), DropReason::Unstorable)).or_default() += 1;
-            }
-            !given_up
-        });
+        for Kept { beacon, .. } in &mut self.kept {
+            let (site, day) = (&beacon.site, beacon.received.day());
+            beacon.events.retain(|event| {
+                let given_up = positions.contains(&position);
+                position += 1;
+                if given_up {
+                    self.keys.remove(&BaseKey::new(site, event));
+                    *self.dropped.entry((site.clone(), day, DropReason::Unstorable)).or_default() += 1;
+                }
+                !given_up
+            });
+        }
     }
 
     /// What was dropped, at the door or here, as rows.
@@ -120,7 +150,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     pub(super) async fn prepare(
         &self,
         id: Uuid,
-        beacons: &[SpooledBeacon],
+        beacons: Vec<SpooledBeacon>,
         dropped_before: Vec<DropCount>,
     ) -> Result<Batch, PipelineError> {
         let snapshot = self.snapshot.load_full();
@@ -130,51 +160,55 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         let addresses = beacons.iter().map(|beacon| beacon.address.clone()).collect();
         let verdicts =
             judge(&self.resolver, addresses, self.settings.resolve_at_once, self.settings.resolve_deadline).await;
-        let visitors = self.visitors(beacons).await?;
-        let forgotten = self.forgotten(beacons, &visitors).await?;
+        let visitors = self.visitors(&beacons).await?;
+        let forgets = forgets(&beacons, &visitors);
+        let forgotten = self.forgotten(&beacons, &visitors, &forgets).await?;
 
         let mut batch = Batch { id, dropped_before, ..Batch::default() };
-        for (beacon, visitor) in beacons.iter().zip(&visitors) {
-            let site = snapshot.sites.get(&beacon.site).map(AsRef::as_ref);
+        let mut devices: HashMap<String, Device> = HashMap::new();
+        for (mut beacon, visitor) in beacons.into_iter().zip(visitors) {
+            let site = snapshot.sites.get(&beacon.site);
             let verdict = verdicts.get(&beacon.address);
-            let objects = objects(&snapshot.objections, beacon, verdict.and_then(|verdict| verdict.company.as_ref()));
-            let (dropped, seen) = (&mut batch.dropped, &mut batch.keys);
-            let mut keep = |event: &SpooledEvent| {
-                let key = BaseKey { site: beacon.site.as_str().into(), at: event.at, event_id: event.id };
+            let objects = objects(&snapshot.objections, &beacon, verdict.and_then(|verdict| verdict.company.as_ref()));
+            let forgotten_until = forgotten.get(&(beacon.site.to_string(), visitor.0)).copied();
+            let mut events = std::mem::take(&mut beacon.events);
+            events.retain(|event| {
+                let key = BaseKey::new(&beacon.site, event);
                 let case = Case {
-                    site,
-                    beacon,
+                    site: site.map(AsRef::as_ref),
+                    beacon: &beacon,
                     event,
-                    event_time: event_time(beacon, event),
+                    event_time: event_time(&beacon, event),
                     network: verdict.map_or(NetworkKind::Unknown, |verdict| verdict.kind),
                     keep: &self.settings.keep,
                     left_out: verdict.and_then(|verdict| verdict.left_out),
                     objects,
-                    forgotten_until: forgotten.get(&(beacon.site.to_string(), visitor.0)).copied(),
-                    is_repeated: seen.contains(&key),
+                    forgotten_until,
+                    is_repeated: batch.keys.contains(&key),
                 };
                 let reason = decide(&case).or(verdict.is_none().then_some(DropReason::Unknown));
                 match reason {
                     Some(reason) => {
-                        *dropped.entry((beacon.site.clone(), beacon.received.day(), reason)).or_default() += 1;
+                        let day = beacon.received.day();
+                        *batch.dropped.entry((beacon.site.clone(), day, reason)).or_default() += 1;
                     }
                     None => {
-                        seen.insert(key);
+                        batch.keys.insert(key);
                     }
                 }
                 reason.is_none()
-            };
-            match (site, verdict) {
-                (Some(site), Some(verdict)) => batch.rows.extend(rows_of(beacon, site, *visitor, verdict, keep)),
-                _ => beacon.events.iter().for_each(|event| {
-                    keep(event);
-                }),
+            });
+            if let (Some(site), Some(verdict), false) = (site, verdict, events.is_empty()) {
+                beacon.events = events;
+                let user_agent = std::mem::take(&mut beacon.user_agent);
+                let device =
+                    devices.entry(user_agent).or_insert_with_key(|user_agent| device::read(user_agent)).clone();
+                let (site, verdict) = (Arc::clone(site), Arc::clone(verdict));
+                batch.kept.push(Kept { beacon, device, site, visitor, verdict });
             }
         }
-        batch.forgotten = forgets(beacons, &visitors)
-            .into_iter()
-            .map(|((site, visitor), until)| Forgotten { site, visitor, until })
-            .collect();
+        batch.forgotten =
+            forgets.into_iter().map(|((site, visitor), until)| Forgotten { site, visitor, until }).collect();
         Ok(batch)
     }
 
@@ -206,12 +240,13 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         &self,
         beacons: &[SpooledBeacon],
         visitors: &[VisitorKey],
+        forgets: &BTreeMap<(String, u64), UnixMillis>,
     ) -> Result<HashMap<(String, u64), UnixMillis>, PipelineError> {
         let known = beacons.iter().zip(visitors).filter(|(beacon, _)| beacon.client.is_some());
         let mut until = forgotten_until(&self.store, &known.map(|(_, visitor)| visitor.0).collect()).await?;
-        for (visitor, time) in forgets(beacons, visitors) {
-            let known = until.entry(visitor).or_insert(time);
-            *known = time.max(*known);
+        for (visitor, time) in forgets {
+            let known = until.entry(visitor.clone()).or_insert(*time);
+            *known = (*time).max(*known);
         }
         Ok(until)
     }

@@ -1,21 +1,22 @@
 //! Device, browser and operating system by the User-Agent header.
 
+use compact_str::CompactString;
 use woothee::{parser::Parser, woothee::VALUE_UNKNOWN};
 
 /// What a User-Agent header says; unknown parts are empty.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Device<'a> {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Device {
     /// `desktop`, `mobile`, `tablet` or empty.
     pub kind: &'static str,
     /// The browser's name without its version, such as `Firefox`.
-    pub browser: &'a str,
+    pub browser: CompactString,
     /// The operating system's name without its version, such as `Windows`.
-    pub os: &'a str,
+    pub os: CompactString,
 }
 
 /// Reads a User-Agent header.
 #[must_use]
-pub fn read(user_agent: &str) -> Device<'_> {
+pub fn read(user_agent: &str) -> Device {
     let Some(found) = Parser::new().parse(user_agent) else { return Device::default() };
     let kind = match found.category {
         "pc" => "desktop",
@@ -23,7 +24,7 @@ pub fn read(user_agent: &str) -> Device<'_> {
         "smartphone" | "mobilephone" => "mobile",
         _ => "",
     };
-    Device { kind, browser: known(found.name), os: family(known(found.os)) }
+    Device { kind, browser: known(found.name).into(), os: family(known(found.os)).into() }
 }
 
 /// Android says `Mobile` on phones and leaves it out on tablets.
@@ -99,7 +100,7 @@ mod tests {
                 "Android",
             ),
         ] {
-            assert_eq!(read(user_agent), Device { kind, browser, os }, "{user_agent}");
+            assert_eq!(read(user_agent), Device { kind, browser: browser.into(), os: os.into() }, "{user_agent}");
         }
     }
 }

@@ -99,7 +99,7 @@ impl Default for Settings {
             resolve_deadline: Duration::from_secs(10),
             round_interval: Duration::from_secs(1),
             round_events: 1_000_000,
-            longest_round: Duration::from_secs(60),
+            longest_round: Duration::from_secs(30),
             first_wait: Duration::from_millis(200),
             longest_wait: Duration::from_secs(30),
             shutdown_deadline: Duration::from_secs(10),
@@ -238,7 +238,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         beacons: Vec<SpooledBeacon>,
         dropped_before: Vec<DropCount>,
     ) -> Result<Processed, PipelineError> {
-        let batch = self.prepare(batch_id, &beacons, dropped_before).await?;
+        let batch = self.prepare(batch_id, beacons, dropped_before).await?;
         // An earlier call may have failed half-way, in another process even.
         let mut round = Round { batches: vec![batch], ..Round::new(Scope::WholeDays) };
         self.store_round(&mut round).await?;
@@ -312,8 +312,8 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
             for batch in round.batches.iter_mut().filter(|batch| batch.is_refused) {
                 batch.is_refused = false;
                 if is_any_taken {
-                    tracing::error!(batch = %batch.id, events = batch.rows.len(), %error, "events are given up");
-                    batch.give_up(&(0..batch.rows.len()).collect());
+                    tracing::error!(batch = %batch.id, events = batch.len(), %error, "events are given up");
+                    batch.give_up(&(0..batch.len()).collect());
                     batch.inserted();
                 }
             }
@@ -349,16 +349,17 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     }
 
     /// Inserts a batch's rows. When they are refused as a whole but not all of them, gives up those that are.
-    #[tracing::instrument(target = "firmsight", name = "pipeline.insert", skip_all, fields(rows = batch.rows.len()))]
+    #[tracing::instrument(target = "firmsight", name = "pipeline.insert", skip_all, fields(rows = batch.len()))]
     async fn insert_batch(&self, batch: &mut Batch) -> Result<(), StoreError> {
         let token = batch.token();
-        let mut parts: Vec<Range<usize>> = Vec::from([Range { start: 0, end: batch.rows.len() }]);
+        let mut parts: Vec<Range<usize>> = Vec::from([Range { start: 0, end: batch.len() }]);
         let mut refused = BTreeSet::new();
         let mut refusals = 0;
         let mut is_any_taken = false;
         while let Some(part) = parts.pop() {
-            let part_token = if part.len() == batch.rows.len() { token.clone() } else { format!("{token}-{part:?}") };
-            match self.store.insert_events(&part_token, &batch.rows[part.clone()]).await {
+            let part_token = if part.len() == batch.len() { token.clone() } else { format!("{token}-{part:?}") };
+            let rows = batch.rows().skip(part.start).take(part.len());
+            match self.store.insert_events(&part_token, rows).await {
                 Ok(()) => is_any_taken = true,
                 Err(error) if error.is_retryable() => return Err(error),
                 Err(error) => {

@@ -32,7 +32,9 @@ use super::{
     visits::{Settled, Span, Visit, VisitTimeout, Window, seconds_on_pages, settle},
 };
 use crate::{
+    site::SiteId,
     snapshot::Snapshot,
+    spool::record::SpooledEvent,
     store::{EventRow, Staged, Store, StoreError, VisitRow},
     time::UnixMillis,
 };
@@ -115,9 +117,11 @@ pub struct BaseKey {
     pub event_id: Uuid,
 }
 
-impl From<&EventRow> for BaseKey {
-    fn from(row: &EventRow) -> Self {
-        Self { site: row.site.clone(), at: row.at, event_id: row.event_id }
+impl BaseKey {
+    /// The key of an event's row.
+    #[must_use]
+    pub fn new(site: &SiteId, event: &SpooledEvent) -> Self {
+        Self { site: site.as_str().into(), at: event.at, event_id: event.id }
     }
 }
 

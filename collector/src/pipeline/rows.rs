@@ -1,6 +1,6 @@
 //! From a spooled beacon and its verdict to rows of `events`. Pure: keys and times are arguments.
 
-use super::{attribution, device};
+use super::{attribution, device::Device};
 use crate::{
     site::{Site, SiteId},
     spool::record::{ClientAddress, SpooledBeacon, SpooledEvent},
@@ -74,19 +74,15 @@ pub fn version(received: UnixMillis, visitor: VisitorKey) -> u64 {
     u64::MAX - ((received << (64 - TIME_BITS)) | (visitor.0 >> TIME_BITS))
 }
 
-/// Makes the rows of those events of a beacon that are kept.
-///
-/// `keep` decides event by event, in the beacon's order.
-pub fn rows_of<'a>(
-    beacon: &'a SpooledBeacon,
-    site: &'a Site,
+/// The rows of a beacon's events, in the beacon's order.
+pub fn rows_of(
+    beacon: &SpooledBeacon,
+    site: &Site,
     visitor: VisitorKey,
-    verdict: &'a Verdict,
-    mut keep: impl FnMut(&SpooledEvent) -> bool,
-) -> Vec<EventRow> {
-    let device = device::read(&beacon.user_agent);
-    let kept = beacon.events.iter().filter(|event| keep(event));
-    kept.map(|event| row(beacon, event, site, visitor, verdict, device)).collect()
+    verdict: &Verdict,
+    device: &Device,
+) -> impl Iterator<Item = EventRow> {
+    beacon.events.iter().map(move |event| row(beacon, event, site, visitor, verdict, device))
 }
 
 fn row(
@@ -95,7 +91,7 @@ fn row(
     site: &Site,
     visitor: VisitorKey,
     verdict: &Verdict,
-    device: device::Device<'_>,
+    device: &Device,
 ) -> EventRow {
     let url = Url::parse(&event.url).ok();
     let from = attribution::attribute(url.as_ref(), &event.referrer, site);
@@ -138,8 +134,8 @@ fn row(
         city: verdict.location.city.as_str().into(),
         asn: verdict.asn.as_ref().map_or(0, |asn| asn.number),
         device: device.kind.into(),
-        browser: device.browser.into(),
-        os: device.os.into(),
+        browser: device.browser.clone(),
+        os: device.os.clone(),
         language: beacon.language.as_str().into(),
         version: version(beacon.received, visitor),
     }
@@ -268,11 +264,11 @@ mod tests {
     #[test]
     fn a_row_carries_beacon_event_verdict_and_device() {
         let mut beacon = fixtures::beacon("shop", 1_700_000_000_000);
-        beacon.user_agent = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0".to_owned();
+        let device = Device { kind: "desktop", browser: "Firefox".into(), os: "Linux".into() };
         beacon.events[0].referrer = "https://www.google.com/".to_owned();
         beacon.events[0].scroll = 200;
         let (site, verdict) = (fixtures::site("shop"), fixtures::company_verdict("acme.example"));
-        let rows = rows_of(&beacon, &site, VisitorKey(7), &verdict, |_| true);
+        let rows: Vec<EventRow> = rows_of(&beacon, &site, VisitorKey(7), &verdict, &device).collect();
         let row = &rows[0];
         assert_eq!(rows.len(), 1);
         assert_eq!((row.site.as_str(), row.event_type.as_str(), row.visitor), ("shop", "pageview", 7));
@@ -280,7 +276,6 @@ mod tests {
         assert_eq!((row.device.as_str(), row.browser.as_str(), row.os.as_str()), ("desktop", "Firefox", "Linux"));
         assert_eq!((row.network_kind.as_str(), row.company_domain.as_str()), ("business", "acme.example"));
         assert_eq!((row.company_source.as_str(), row.country_code.as_str(), row.scroll), ("asn", "DE", 100));
-        assert!(rows_of(&beacon, &site, VisitorKey(7), &verdict, |_| false).is_empty());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 /// While segments keep coming, a round stays open this many times as long as counting at the end of the last one took:
 /// what a count costs grows with the day, what is stored in between does not make it dearer.
-const OPEN_PER_COUNT: u32 = 9;
+const OPEN_PER_COUNT: u32 = 4;
 /// The part of the spool that segments of one round may take: they stay in it until the round is counted.
 const SPOOL_PER_ROUND: u64 = 4;
 
@@ -142,7 +142,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
 
     async fn read(&self, spool: &Spool, segment: &SegmentHandle) -> Result<Batch, PipelineError> {
         let read = spool.read(segment).await?;
-        let batch = self.prepare(read.id, &read.beacons, read.drops).await?;
+        let batch = self.prepare(read.id, read.beacons, read.drops).await?;
         if let Some(damage) = read.damaged {
             tracing::error!(%damage, lost_events = read.lost_events, "a spool segment is damaged");
             self.counters.drop_events(DropReason::SpoolDamaged, read.lost_events);
@@ -176,9 +176,9 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
 
     /// Whether a round may take one more segment.
     fn has_room(&self, spool: &Spool, held: &[Held]) -> bool {
-        let (events, bytes) = held.iter().fold((0, 0), |(events, bytes), held| {
-            (events + held.segment.events(), bytes + held.segment.bytes())
-        });
+        let (events, bytes) = held
+            .iter()
+            .fold((0, 0), |(events, bytes), held| (events + held.segment.events(), bytes + held.segment.bytes()));
         events < self.settings.round_events && bytes < spool.max_bytes() / SPOOL_PER_ROUND
     }
 }

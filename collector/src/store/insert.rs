@@ -6,17 +6,22 @@
 
 use super::{CompanyDayRow, CompanyRow, DropRow, EventRow, Store, StoreError, VisitRow};
 use clickhouse::{Client, RowOwned, RowWrite};
+use std::borrow::Borrow;
 
 /// More rows or bytes than one call ever sends, so that the server never splits it and the token covers all of it.
 const ONE_BLOCK: &str = "1000000000000";
 
 impl Store {
-    /// Stores events once under this token; the same token again does nothing.
+    /// Stores events once under this token; the same token again does nothing. Rows are asked for as they are sent.
     ///
     /// # Errors
     /// [`StoreError`]; after a retryable one repeat the same rows under the same token.
-    pub async fn insert_events(&self, token: &str, rows: &[EventRow]) -> Result<(), StoreError> {
-        self.insert("events", Some(token), rows).await
+    pub async fn insert_events<E: Borrow<EventRow>>(
+        &self,
+        token: &str,
+        rows: impl IntoIterator<Item = E>,
+    ) -> Result<(), StoreError> {
+        self.insert_each("events", Some(token), rows).await
     }
 
     /// Stores visits; of two rows with the same key the higher version counts, so that repeating is harmless.
@@ -56,14 +61,28 @@ impl Store {
     where
         T: RowOwned + RowWrite,
     {
-        if rows.is_empty() {
+        self.insert_each::<T, _>(table, token, rows).await
+    }
+
+    async fn insert_each<T, B>(
+        &self,
+        table: &str,
+        token: Option<&str>,
+        rows: impl IntoIterator<Item = B>,
+    ) -> Result<(), StoreError>
+    where
+        T: RowOwned + RowWrite,
+        B: Borrow<T>,
+    {
+        let mut rows = rows.into_iter().peekable();
+        if rows.peek().is_none() {
             return Ok(());
         }
         let client = for_one_block(self.client(), token);
         self.in_time(async {
             let mut insert = client.insert::<T>(table).await?;
             for row in rows {
-                insert.write(row).await?;
+                insert.write(row.borrow()).await?;
             }
             insert.end().await
         })

@@ -5,18 +5,19 @@ ffi.cdef[[
   typedef struct { long seconds; long nanoseconds; } firmsight_time;
   int clock_gettime(int clock, firmsight_time *time);
 ]]
+local REALTIME = 0
 local MONOTONIC = 1
 local COMPANIES = 5000
 local PAGEVIEWS = 4
 
 local time = ffi.new("firmsight_time")
-local function milliseconds()
-  ffi.C.clock_gettime(MONOTONIC, time)
+local function milliseconds(clock)
+  ffi.C.clock_gettime(clock, time)
   return tonumber(time.seconds) * 1000 + tonumber(time.nanoseconds) / 1000000
 end
 
 local sent, due = 0, 0
-local now = os.time() * 1000
+local now = math.floor(milliseconds(REALTIME))
 local began
 local headers = {
   ["Content-Type"] = "text/plain;charset=UTF-8",
@@ -32,7 +33,7 @@ end
 
 -- wrk asks before each request how many milliseconds to wait with it.
 function delay()
-  local at = milliseconds()
+  local at = milliseconds(MONOTONIC)
   began = began or at
   due = due + 1
   return math.max(0, math.floor(began + due * 1000 / rate - at))
@@ -43,7 +44,7 @@ function request()
   local visitor = math.floor(sent / PAGEVIEWS)
   local spread = (visitor * 7919 % 100003) / 100003
   local company = math.floor(spread * spread * spread * COMPANIES)
-  local at = now + sent % 60000
+  local at = math.floor(milliseconds(REALTIME))
   headers["X-Forwarded-For"] = string.format("11.%d.%d.%d", math.floor(company / 250), company % 250, 1 + visitor % 250)
   local body = string.format(
     '{"v":1,"site":"bench","consent":"granted","sent":%d,"client":"LF1.1.%08x%08x.%d","events":[{"id":"%08x-%04x-4000-8000-%012x","at":%d,"type":"pageview","url":"http://localhost/products/%d?utm_source=newsletter","referrer":"https://www.google.com/","title":"Product %d of the bench"}]}',

@@ -99,7 +99,7 @@ impl Default for Settings {
             resolve_deadline: Duration::from_secs(10),
             round_interval: Duration::from_secs(1),
             round_events: 1_000_000,
-            longest_round: Duration::from_secs(30),
+            longest_round: Duration::from_secs(60),
             first_wait: Duration::from_millis(200),
             longest_wait: Duration::from_secs(30),
             shutdown_deadline: Duration::from_secs(10),

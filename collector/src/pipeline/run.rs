@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 /// While segments keep coming, a round stays open this many times as long as counting at the end of the last one took:
 /// what a count costs grows with the day, what is stored in between does not make it dearer.
-const OPEN_PER_COUNT: u32 = 4;
+const OPEN_PER_COUNT: u32 = 9;
 /// The part of the spool that segments of one round may take: they stay in it until the round is counted.
 const SPOOL_PER_ROUND: u64 = 4;
 

@@ -128,6 +128,7 @@ impl Rebuilder {
         Ok(companies)
     }
 
+    /// What is newest is taken as one tuple: seven maxima over the same pair took a third of the statement's time.
     async fn day_totals(
         &self,
         sites: &[&str],
@@ -137,13 +138,14 @@ impl Rebuilder {
     ) -> Result<Vec<DayTotals>, StoreError> {
         let query = self.query(
             "SELECT site, company_id,
-                 argMax(company_name, (started_at, visit_id)) AS newest_name,
-                 argMax(company_domain, (started_at, visit_id)) AS newest_domain,
-                 argMax(company_industry, (started_at, visit_id)) AS newest_industry,
-                 argMax(company_confidence, (started_at, visit_id)) AS newest_confidence,
-                 argMax(country_code, (started_at, visit_id)) AS newest_country,
-                 argMax(region, (started_at, visit_id)) AS newest_region,
-                 argMax(city, (started_at, visit_id)) AS newest_city,
+                 tupleElement(argMax((company_name, company_domain, company_industry, company_confidence, country_code, region,
+                     city), (started_at, visit_id)) AS newest, 1) AS newest_name,
+                 newest.2 AS newest_domain,
+                 newest.3 AS newest_industry,
+                 newest.4 AS newest_confidence,
+                 newest.5 AS newest_country,
+                 newest.6 AS newest_region,
+                 newest.7 AS newest_city,
                  toUInt32(count()) AS visit_count,
                  toUInt32(countIf(pageviews <= 1)) AS bounce_count,
                  toUInt32(uniqExact(visitor)) AS visitor_count,

@@ -105,6 +105,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         backoff.next(rand::random())
     }
 
+    #[tracing::instrument(target = "firmsight", name = "pipeline.round", skip_all, fields(batches = tracing::field::Empty))]
     async fn attempt(
         &self,
         rounds: &mut Rounds<'_>,
@@ -134,6 +135,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         }
         // The others go back to the spool.
         held.retain(|held| held.is_prepared);
+        tracing::Span::current().record("batches", round.batches.len());
         let counting = Instant::now();
         self.finish_round(round).await?;
         rounds.count_took = counting.elapsed();

@@ -42,7 +42,7 @@ struct Kept {
 
 /// A batch that is decided: what is left is to store it.
 ///
-/// Rows are made as they are sent, each time they are: a row is five times as large as what it is made of.
+/// Rows are made as they are sent, each time they are: 40 columns are more than the beacon they are made of.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     /// The spool segment's id, or the import batch's.

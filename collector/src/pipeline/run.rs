@@ -105,6 +105,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         backoff.next(rand::random())
     }
 
+    /// Stores what is held and what comes while the round is open, then counts. Call it again after an error.
     #[tracing::instrument(target = "firmsight", name = "pipeline.round", skip_all, fields(batches = tracing::field::Empty))]
     async fn attempt(
         &self,

@@ -138,9 +138,17 @@ export async function arrange(sites, shared) {
 /** Waits until the tracker has started, with or without leave to do anything. */
 export const started = (page) => page.waitForFunction(() => window.lfa?.q && Object.hasOwn(window.lfa.q, "push"));
 
-/** What is stored in the browser for the page. */
+/**
+ * What is stored in the browser for the page.
+ *
+ * Chromium writes a page's cookies into another process and doesn't wait for that; a cookie that the page reads comes
+ * after what it wrote, so one is read before the browser is asked for all of them.
+ */
 export async function stored(page) {
+  const storage = await page.evaluate(() => {
+    void document.cookie;
+    return Object.keys(localStorage).concat(Object.keys(sessionStorage));
+  });
   const cookies = await page.context().cookies();
-  const storage = await page.evaluate(() => Object.keys(localStorage).concat(Object.keys(sessionStorage)));
   return { cookies: Object.fromEntries(cookies.map(({ name, value }) => [name, value])), storage };
 }

@@ -1,7 +1,7 @@
 //! The data files behind a resolver: opened, told apart by content, ready to be asked.
 
 use crate::{
-    DatabaseKind, OwnerRules, ResolverError,
+    DatabaseKind, OwnerRules, Profiles, ResolverError,
     company_databases::{CompanyDatabase, NetworkFacts},
     mmdb::{Facts, Mmdb, OperatorKey, Place},
     network_lists::{self, FieldNames, ListForm},
@@ -44,6 +44,7 @@ pub struct Databases {
     mmdb: Vec<Mmdb>,
     pub(crate) companies: Vec<CompanyDatabase>,
     pub(crate) owner_rules: OwnerRules,
+    pub(crate) profiles: Option<Profiles>,
     pub(crate) domain_map: DomainMap,
     pub(crate) ranges: Vec<RangeTable>,
     lists: Vec<DatabaseStatus>,
@@ -65,6 +66,7 @@ impl Databases {
             mmdb: Vec::new(),
             companies: Vec::new(),
             owner_rules: OwnerRules::default(),
+            profiles: None,
             domain_map: DomainMap::default(),
             ranges: Vec::new(),
             lists: Vec::new(),
@@ -176,6 +178,13 @@ impl Databases {
     #[must_use]
     pub fn with_owner_rules(mut self, rules: OwnerRules) -> Self {
         self.owner_rules = rules;
+        self
+    }
+
+    /// Has companies named by their main domains, whichever of their domains they are found by.
+    #[must_use]
+    pub fn with_profiles(mut self, profiles: Profiles) -> Self {
+        self.profiles = Some(profiles);
         self
     }
 

@@ -10,13 +10,15 @@
 //! - A company is named only when the winning kind is one that a company's own network can have (business, education,
 //!   government) and a signal proposed one. Of several candidates the one with the heaviest signal is taken: a confirmed
 //!   name in an organisation's own domain outweighs the operator that carries it. Carriers are never proposed.
+//! - A candidate found by an alternative domain of its organisation stands for that organisation: its main domain, name and
+//!   id come from the company profiles, where there are any. What the owner's rules name stays as it is named.
 //! - The company's confidence is the probability that the network is an organisation's, read off `calibration.csv`, because
 //!   signals are not as independent as a sum takes them to be; and split between the candidates by the same rule.
 //!
 //! docs/decisions/0003-resolver.md says where the weights come from.
 
 use crate::{
-    Company, CompanyId, Confidence, Evidence, EvidenceList, NetworkKind, Source,
+    Company, CompanyId, Confidence, Evidence, EvidenceList, NetworkKind, Profiles, Source, Statement,
     rules::{Rules, calibration::Line},
 };
 use smallvec::SmallVec;
@@ -27,6 +29,8 @@ use std::sync::Arc;
 pub(crate) struct Candidate {
     /// Registrable domain, where known.
     pub(crate) domain: Option<Arc<str>>,
+    /// The domain by which it was found, where that is another one.
+    pub(crate) found_by: Option<Arc<str>>,
     pub(crate) name: Arc<str>,
     pub(crate) industry: Option<Arc<str>>,
     /// Where it is known already; else it follows from domain or name, which costs a hash.
@@ -41,6 +45,24 @@ impl Candidate {
     pub(crate) fn id(&self) -> CompanyId {
         let of_domain = || self.domain.as_deref().map(CompanyId::of_domain);
         self.id.or_else(of_domain).unwrap_or_else(|| CompanyId::of_name(&self.name))
+    }
+
+    /// Takes main domain and name from the organisation's profile where this was found by an alternative domain of it; gives
+    /// what there is to say of that.
+    fn join(&mut self, profiles: &Profiles) -> Option<Evidence> {
+        if self.source == Source::OwnRule {
+            return None;
+        }
+        let profile = profiles.company_of_alternative(self.id())?;
+        let main: Arc<str> = profile.domain.into();
+        let found_by = self.domain.replace(Arc::clone(&main))?;
+        let statement = Statement::shared(format!("{found_by} is another domain of {main}'s organisation").into());
+        self.found_by = Some(found_by);
+        self.id = None;
+        if !profile.name.is_empty() {
+            self.name = profile.name.into();
+        }
+        Some(Evidence { source: Source::CompanyProfiles, statement, kind: None, weight: 0.0 })
     }
 }
 
@@ -145,9 +167,18 @@ impl Case {
     }
 
     /// Weighs everything.
-    pub(crate) fn decide(self, rules: &Rules) -> Decision {
+    pub(crate) fn decide(mut self, rules: &Rules, profiles: Option<&Profiles>) -> Decision {
         let winner = self.scores.winner(rules.weights.least_score);
-        let company = if winner.is_organisation() { self.company(winner, rules) } else { None };
+        let company = if winner.is_organisation() {
+            if let Some(profiles) = profiles {
+                let joined: SmallVec<[Evidence; 2]> =
+                    self.candidates.iter_mut().filter_map(|candidate| candidate.join(profiles)).collect();
+                joined.into_iter().for_each(|evidence| self.add(evidence));
+            }
+            self.company(winner, rules)
+        } else {
+            None
+        };
         Decision { kind: winner, company, is_final: self.is_final, evidence: self.evidence }
     }
 
@@ -167,6 +198,7 @@ impl Case {
             id: best.id(),
             name: best.name.clone(),
             domain: best.domain.clone(),
+            found_by: best.found_by.clone(),
             industry: best.industry.clone(),
             source: best.source,
             confidence: Confidence::new(right * (of_best / of_all)),
@@ -186,6 +218,7 @@ mod tests {
     fn candidate(domain: &str, weight: f32) -> Candidate {
         Candidate {
             domain: Some(domain.into()),
+            found_by: None,
             name: domain.into(),
             industry: None,
             id: None,
@@ -196,7 +229,7 @@ mod tests {
 
     #[test]
     fn nothing_known_is_unknown() {
-        let decision = Case::default().decide(&Rules::compile().unwrap());
+        let decision = Case::default().decide(&Rules::compile().unwrap(), None);
         assert_eq!(decision.kind, NetworkKind::Unknown);
         assert_eq!(decision.company, None);
         assert!(!decision.is_final);
@@ -218,7 +251,7 @@ mod tests {
             for (kind, weight) in &weights {
                 case.add(evidence(*kind, *weight));
             }
-            assert_eq!(case.decide(&Rules::compile().unwrap()).kind, expected, "{weights:?}");
+            assert_eq!(case.decide(&Rules::compile().unwrap(), None).kind, expected, "{weights:?}");
         }
     }
 
@@ -227,7 +260,7 @@ mod tests {
         let mut case = Case::default();
         case.add(evidence(NetworkKind::Residential, 3.0));
         case.propose(candidate("isp.net", 3.0));
-        assert_eq!(case.decide(&Rules::compile().unwrap()).company, None);
+        assert_eq!(case.decide(&Rules::compile().unwrap(), None).company, None);
     }
 
     #[test]
@@ -236,7 +269,7 @@ mod tests {
         case.add(evidence(NetworkKind::Business, 6.0));
         case.propose(candidate("carrier-of-one.com", 2.0));
         case.propose(candidate("acme.com", 6.0));
-        let company = case.decide(&Rules::compile().unwrap()).company.unwrap();
+        let company = case.decide(&Rules::compile().unwrap(), None).company.unwrap();
         assert_eq!(company.domain.as_deref(), Some("acme.com"));
         assert!(company.confidence.get() > 0.9);
     }
@@ -247,7 +280,7 @@ mod tests {
             let mut case = Case::default();
             case.add(evidence(NetworkKind::Business, weight));
             case.propose(candidate("acme.com", weight));
-            case.decide(&Rules::compile().unwrap()).company.unwrap().confidence.get()
+            case.decide(&Rules::compile().unwrap(), None).company.unwrap().confidence.get()
         };
         assert!((sure(0.0) - 0.5).abs() < 1e-6);
         assert!(sure(-0.4) < 0.5);

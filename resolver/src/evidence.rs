@@ -28,6 +28,8 @@ pub enum Source {
     CommercialDatabase,
     /// The city database.
     CityDatabase,
+    /// The file of company profiles.
+    CompanyProfiles,
 }
 
 /// One statement that spoke for or against a verdict.

@@ -42,7 +42,7 @@ pub fn read_data_file(path: &Path, addresses: &[IpAddr]) -> Result<Vec<DatabaseS
             company_database::judge(database.kind, &record, map, rules, &mut case);
             let mut door = Door { scores: &mut scores, is_final: &mut is_final };
             company_database::judge(database.kind, &record, map, rules, &mut door);
-            let decision = case.decide(rules);
+            let decision = case.decide(rules, databases.profiles.as_ref());
             assert_eq!(
                 (decision.kind, decision.is_final),
                 (scores.winner(rules.weights.least_score), is_final),

@@ -133,6 +133,12 @@ pub(crate) fn operator_name(registered: &str, domain: Option<&str>) -> String {
     if label.is_empty() || !letters(&shown).starts_with(&letters(label)) {
         return shown;
     }
+    name_of_label(label)
+}
+
+/// A domain's first label as a name: `acme-tools` is Acme Tools, `ibm` is IBM.
+#[must_use]
+pub(crate) fn name_of_label(label: &str) -> String {
     let capitals = |part: &str| match part.split_at_checked(1) {
         _ if part.len() <= ACRONYM => part.to_ascii_uppercase(),
         Some((first, rest)) => first.to_ascii_uppercase() + rest,

@@ -316,6 +316,7 @@ impl RuleAction {
             listener.propose(|| Candidate {
                 domain: domain.clone(),
                 name: display_name(name).into(),
+                found_by: None,
                 industry: None,
                 id: None,
                 source: Source::OwnRule,

@@ -1,8 +1,8 @@
 //! The resolver: asks every signal, then decides.
 
 use crate::{
-    Asn, DatabaseStatus, Databases, Evidence, LeftOut, Location, NameAnswer, NetworkFacts, NetworkKind, ResolverError,
-    RuleAction, Source, Statement, Verdict,
+    Asn, DatabaseStatus, Databases, Evidence, LeftOut, Location, NameAnswer, NetworkFacts, NetworkKind, Profile,
+    ProfileLookup, ResolverError, RuleAction, Source, Statement, Verdict,
     decision::{Case, Scores},
     mmdb::Facts,
     names::{self, registrable_part},
@@ -254,7 +254,7 @@ impl Resolver {
             operator.add_to(&mut case);
             asn = operator.asn;
         }
-        let decision = case.decide(rules);
+        let decision = case.decide(rules, databases.profiles.as_ref());
         Verdict {
             ip: None,
             kind: decision.kind,
@@ -266,6 +266,13 @@ impl Resolver {
             evidence: decision.evidence,
             left_out: None,
         }
+    }
+}
+
+/// From the data behind the resolver now.
+impl ProfileLookup for Resolver {
+    fn profile(&self, domain: &str) -> Option<Profile> {
+        self.inner.data.load().databases.profiles.as_ref()?.profile(domain)
     }
 }
 
@@ -372,7 +379,7 @@ impl Data {
             let statement = Statement::fixed(silence);
             case.add(Evidence { source: Source::Ptr, statement, kind: None, weight: 0.0 });
         }
-        let decision = case.decide(&self.rules);
+        let decision = case.decide(&self.rules, self.databases.profiles.as_ref());
         if left_out.is_none()
             && let Some(domain) = decision.company.as_ref().and_then(|company| company.domain.as_deref())
         {

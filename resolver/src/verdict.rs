@@ -101,7 +101,7 @@ impl Confidence {
     }
 }
 
-/// Stable key of a company: the first 64 bits of SHA-256 over its registrable domain, or over its
+/// Stable key of a company: the first 64 bits of SHA-256 over its main registrable domain, or over its
 /// registered name where it has no domain. Shown as 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CompanyId(pub u64);
@@ -162,8 +162,11 @@ pub struct Company {
     pub id: CompanyId,
     /// Name for people.
     pub name: Arc<str>,
-    /// Registrable domain, where known.
+    /// Registrable domain, where known; of several the main one.
     pub domain: Option<Arc<str>>,
+    /// The alternative domain by which it was found, where that was not the main one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found_by: Option<Arc<str>>,
     /// Industry in the data set's own words, where known.
     pub industry: Option<Arc<str>>,
     /// The signal that decided.

@@ -189,6 +189,7 @@ impl Resolve for Companies {
                 id: CompanyId::of_domain(&domain),
                 name: format!("Company {number}").into(),
                 domain: Some(domain.into()),
+                found_by: None,
                 industry: Some(INDUSTRIES[(number % INDUSTRIES.len() as u64) as usize].into()),
                 source: Source::Asn,
                 confidence: Confidence::new(0.8),

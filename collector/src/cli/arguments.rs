@@ -299,7 +299,7 @@ pub(super) enum Companies {
 }
 
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("source").required(true).multiple(true).args(["wikidata", "owner"]))]
+#[command(group = clap::ArgGroup::new("source").required(true).multiple(true).args(["wikidata", "owner", "operators"]))]
 pub(super) struct CompaniesBuild {
     /// Wikidata's JSON dump (latest-all.json.bz2); it is read twice
     #[arg(long, value_name = "FILE")]
@@ -313,6 +313,9 @@ pub(super) struct CompaniesBuild {
     /// Your own companies, CSV or JSON; may be given several times
     #[arg(long, value_name = "FILE")]
     pub(super) owner: Vec<PathBuf>,
+    /// Also join the domains that an operator of networks has in your ASN database (resolver.databases)
+    #[arg(long)]
+    pub(super) operators: bool,
     /// The file to make or to replace; resolver.company_profiles where it is not given
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,

@@ -4,7 +4,7 @@ use super::{
     CliError,
     arguments::{CompaniesBuild, CompaniesShow},
 };
-use crate::{config::Config, import::input::decompressed};
+use crate::{config::Config, import::input::decompressed, serve::setup};
 use firmsight_resolver::{ProfileInputs, ProfileLookup, Profiles, build_profiles};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
@@ -19,13 +19,14 @@ const ENTITIES_A_TICK: u64 = 1024;
 
 /// Makes the file; gives what is printed.
 pub(super) fn build(config: &Config, arguments: CompaniesBuild) -> Result<String, CliError> {
-    let CompaniesBuild { wikidata, gleif, gleif_relationships, owner, output } = arguments;
+    let CompaniesBuild { wikidata, gleif, gleif_relationships, owner, operators, output } = arguments;
     let output = output.unwrap_or_else(|| config.company_profiles());
     if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)
             .map_err(|source| CliError::DataDirectory { path: folder.to_owned(), source })?;
     }
-    let inputs = ProfileInputs { wikidata, gleif, gleif_relationships, owner };
+    let networks = if operators { setup::database_files(config)? } else { Vec::new() };
+    let inputs = ProfileInputs { wikidata, gleif, gleif_relationships, owner, networks };
     let bar = ProgressBar::no_length();
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {bytes}/{total_bytes}  {eta} left  {msg}")
     {
@@ -75,7 +76,7 @@ pub(super) fn build(config: &Config, arguments: CompaniesBuild) -> Result<String
 
 /// The profile of a domain's company, as one JSON object.
 pub(super) fn show(config: &Config, arguments: &CompaniesShow) -> Result<String, CliError> {
-    let profiles = Profiles::open(&config.company_profiles()).map_err(crate::serve::setup::SetupError::from)?;
+    let profiles = Profiles::open(&config.company_profiles()).map_err(setup::SetupError::from)?;
     let domain = firmsight_resolver::registrable_domain(&arguments.domain);
     let profile = domain.as_deref().and_then(|domain| profiles.profile(domain));
     let profile = profile.ok_or_else(|| CliError::NoProfile(arguments.domain.clone()))?;

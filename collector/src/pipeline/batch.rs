@@ -141,8 +141,9 @@ fn objects(objections: &Objections, beacon: &SpooledBeacon, company: Option<&Com
         ClientAddress::Ip(address) => Some(address),
         ClientAddress::HostName(_) => None,
     };
-    let domain = company.and_then(|company| company.domain.as_deref());
-    objections.cover(address, beacon.client) || domain.is_some_and(|domain| objections.cover_company(domain))
+    // A company may have objected by a domain that was joined to another since.
+    let mut domains = company.into_iter().flat_map(|company| [&company.domain, &company.found_by]).flatten();
+    objections.cover(address, beacon.client) || domains.any(|domain| objections.cover_company(domain))
 }
 
 impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
@@ -263,4 +264,25 @@ fn forgets(beacons: &[SpooledBeacon], visitors: &[VisitorKey]) -> BTreeMap<(Stri
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        objection::Objection,
+        pipeline::fixtures::{beacon, company_verdict},
+    };
+
+    #[test]
+    fn an_objection_covers_a_company_by_its_main_domain_and_by_the_one_it_was_found_by() {
+        let mut company = company_verdict("acme.com").company.unwrap();
+        company.found_by = Some("acme.de".into());
+        let visit = beacon("shop", 0);
+        for (domain, expected) in [("acme.com", true), ("acme.de", true), ("acme.fr", false)] {
+            let noted = Objections::of([Objection::of_domain(domain).unwrap()]);
+            assert_eq!(objects(&noted, &visit, Some(&company)), expected, "{domain}");
+            assert!(!objects(&noted, &visit, None));
+        }
+    }
 }

@@ -78,6 +78,7 @@ pub(super) fn company_verdict(domain: &str) -> Verdict {
         id: CompanyId::of_domain(domain),
         name: domain.into(),
         domain: Some(domain.into()),
+        found_by: None,
         industry: None,
         source: Source::Asn,
         confidence: Confidence::new(0.8),

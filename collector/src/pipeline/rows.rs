@@ -160,6 +160,7 @@ const fn signal_name(source: Source) -> &'static str {
         Source::Ptr => "ptr",
         Source::CommercialDatabase => "commercial-database",
         Source::CityDatabase => "city-database",
+        Source::CompanyProfiles => "company-profiles",
     }
 }
 
@@ -289,6 +290,7 @@ mod tests {
             Source::Ptr,
             Source::CommercialDatabase,
             Source::CityDatabase,
+            Source::CompanyProfiles,
         ] {
             assert_eq!(serde_json::to_value(source).unwrap(), signal_name(source));
         }

@@ -105,7 +105,6 @@ impl Collector {
         let settings = setup::ingest(&config)?;
         let resolver = setup::serving_resolver(&config)?;
         let data_files = Arc::new(DataFiles::new(&config, resolver.clone()));
-        let profiles = setup::profiles(&config)?;
         let keeper = StoreKeeper::new(&config)?;
         let master_key = MasterKey::load_or_create(&config.key_file())?;
         let counters = Arc::new(Counters::default());
@@ -120,7 +119,7 @@ impl Collector {
                 control.snapshot(),
                 Arc::clone(&counters),
             )
-            .with_profiles(Arc::new(profiles.clone())),
+            .with_profiles(Arc::new(resolver.clone())),
         );
         let public = PublicService::new(
             settings,
@@ -152,7 +151,7 @@ impl Collector {
             usage: Arc::clone(&usage),
             exports: exports.clone(),
             counters,
-            resolver: Arc::new(ReportsResolver { resolver: resolver.clone(), profiles: profiles.clone() }),
+            resolver: Arc::new(ReportsResolver(resolver.clone())),
             metrics: vec![
                 Arc::clone(&spool_watcher) as Arc<dyn reports::MetricsSource>,
                 Arc::new(StoreWatcher {

@@ -212,7 +212,10 @@ async fn update(updater: &Updater, due: &[crate::data_files::Source]) {
 }
 
 fn stamps(config: &Config) -> Result<Vec<Stamp>, setup::SetupError> {
-    let files = setup::database_files(config)?.into_iter().chain(setup::rules_file(config).map(Path::to_owned));
+    let files = setup::database_files(config)?
+        .into_iter()
+        .chain(setup::rules_file(config).map(Path::to_owned))
+        .chain(setup::profiles_file(config));
     files.map(|path| stamp(&path).map_err(|source| setup::SetupError::Read { path, source })).collect()
 }
 
@@ -252,6 +255,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::config;
+    use firmsight_resolver::{Profile, ProfileFileWriter, ProfileLookup};
 
     fn stamps(times: &[i64]) -> Vec<Stamp> {
         let stamp = |time: &i64| Stamp { path: "a".into(), length: 1, modified: (*time, 0), inode: (1, 1) };
@@ -318,5 +322,36 @@ mod tests {
         files.look(true);
         assert!(is_crawler("5.5.0.1"));
         assert_eq!(value(Metric::DataFilesRefused), Some(1));
+    }
+
+    #[test]
+    fn a_running_server_takes_new_company_profiles_and_refuses_damaged_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, _) = with_list(folder.path());
+        let path = config.company_profiles();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let resolver = setup::serving_resolver(&config).unwrap();
+        let files = DataFiles::new(&config, resolver.clone());
+        let write = |domain: &str, other: &str| {
+            let mut writer = ProfileFileWriter::create(&path).unwrap();
+            let (domain, other_domains) = (domain.to_owned(), vec![other.to_owned()]);
+            writer.add(&Profile { domain, other_domains, ..Profile::default() }).unwrap();
+            writer.finish(0, Vec::new()).unwrap();
+            files.look(true);
+        };
+        let named = || resolver.judge_named(None, "nat-pool-muc-t.acme.de").company.unwrap().domain.unwrap();
+        assert_eq!(&*named(), "acme.de");
+        write("acme.com", "acme.de");
+        assert_eq!(&*named(), "acme.com");
+        assert!(resolver.profile("acme.de").is_some());
+        // Shortened in place, as by a careless copy: the private copy answers on.
+        fs::write(&path, b"FIRMPROF and nothing").unwrap();
+        files.look(true);
+        assert_eq!(&*named(), "acme.com");
+        write("acme.net", "acme.de");
+        assert_eq!(&*named(), "acme.net");
+        fs::remove_file(&path).unwrap();
+        files.look(true);
+        assert_eq!(&*named(), "acme.de", "without a file nothing is joined");
     }
 }

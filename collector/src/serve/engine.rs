@@ -189,7 +189,6 @@ impl OwnEngine {
         let master_key = MasterKey::load_or_create(&config.key_file())?;
         let control = Control::open(keeper.store(), master_key, config.snapshot_file());
         let resolver = setup::resolver(config, true)?;
-        let profiles = setup::profiles(config)?;
         let pipeline = Arc::new(
             Pipeline::new(
                 setup::pipeline(config),
@@ -199,7 +198,7 @@ impl OwnEngine {
                 control.snapshot(),
                 Arc::new(Counters::default()),
             )
-            .with_profiles(Arc::new(profiles)),
+            .with_profiles(Arc::new(resolver.clone())),
         );
         let server = keeper.start().await?;
         let engine = async {

@@ -21,7 +21,6 @@ pub(crate) mod data_files;
 pub(crate) mod engine;
 mod listeners;
 pub(crate) mod lock;
-mod profiles;
 pub(crate) mod setup;
 mod store_keeper;
 mod visitor_export;

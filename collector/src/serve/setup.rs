@@ -1,13 +1,12 @@
 //! From configuration to what the rooms want to be given.
 
-use super::profiles::FollowedProfiles;
 use crate::{
     config::{Config, DataFile, TrustedProxy, data_folders},
     data_files::{CLOUDFLARE_LIST, Credentials, Source, UpdateError, Updater},
     ingest,
     pipeline::{self, visits::VisitTimeout},
 };
-use firmsight_resolver::{Databases, OwnerRule, OwnerRules, Resolver, ResolverError, RulesError};
+use firmsight_resolver::{Databases, OwnerRule, OwnerRules, Profiles, Resolver, ResolverError, RulesError};
 use ipnet::IpNet;
 use std::{
     path::{Path, PathBuf},
@@ -99,25 +98,34 @@ fn resolver_settings(config: &Config, with_dns: bool) -> firmsight_resolver::Set
     }
 }
 
-/// Opens the file of company profiles, where there is one.
-pub(super) fn profiles(config: &Config) -> Result<FollowedProfiles, SetupError> {
-    Ok(FollowedProfiles::open(config.company_profiles(), config.geoip_folder())?)
-}
-
 /// Opens the configured data files.
 pub(crate) fn databases(config: &Config) -> Result<Databases, SetupError> {
-    Ok(Databases::open(&database_files(config)?)?.with_owner_rules(owner_rules(config)?))
+    let mut databases = Databases::open(&database_files(config)?)?.with_owner_rules(owner_rules(config)?);
+    if let Some(profiles) = profiles_file(config) {
+        databases = databases.with_profiles(Profiles::open(&profiles)?);
+    }
+    Ok(databases)
 }
 
 /// Checks private copies of the configured data files as a whole and opens them.
 pub(super) fn private_databases(config: &Config) -> Result<Databases, SetupError> {
-    let databases = Databases::open_copies(&database_files(config)?, &config.geoip_folder())?;
-    Ok(databases.with_owner_rules(owner_rules(config)?))
+    let folder = config.geoip_folder();
+    let mut databases =
+        Databases::open_copies(&database_files(config)?, &folder)?.with_owner_rules(owner_rules(config)?);
+    if let Some(profiles) = profiles_file(config) {
+        databases = databases.with_profiles(Profiles::open_copy(&profiles, &folder)?);
+    }
+    Ok(databases)
 }
 
 fn owner_rules(config: &Config) -> Result<OwnerRules, SetupError> {
     let rules: Vec<OwnerRule> = config.resolver.rules.iter().map(|rule| rule.get().clone()).collect();
     Ok(OwnerRules::read(&rules, rules_file(config))?)
+}
+
+/// The file of company profiles, where there is one.
+pub(super) fn profiles_file(config: &Config) -> Option<PathBuf> {
+    Some(config.company_profiles()).filter(|path| path.is_file())
 }
 
 /// The file with the owner's rules, where one is named.

@@ -1,6 +1,6 @@
 //! What the admin side asks of the other rooms: values for `/metrics`, problems for `/readyz`.
 
-use super::{profiles::FollowedProfiles, store_keeper::StoreState};
+use super::store_keeper::StoreState;
 use crate::{
     control::Control,
     ingest::PublicService,
@@ -109,21 +109,18 @@ impl MetricsSource for ResolverWatcher {
 }
 
 /// The resolver for `/companies?ip=`, and what is known of the companies it names.
-pub(super) struct ReportsResolver {
-    pub(super) resolver: Resolver,
-    pub(super) profiles: FollowedProfiles,
-}
+pub(super) struct ReportsResolver(pub(super) Resolver);
 
 impl ResolveForReports for ReportsResolver {
     fn verdict(&self, address: IpAddr) -> Pin<Box<dyn Future<Output = Arc<Verdict>> + Send + '_>> {
-        Box::pin(self.resolver.resolve(address))
+        Box::pin(self.0.resolve(address))
     }
 
     fn profile(&self, domain: &str) -> Option<Profile> {
-        self.profiles.profile(domain)
+        self.0.profile(domain)
     }
 
     fn verdict_on_name(&self, name: &str) -> Verdict {
-        self.resolver.judge_named(None, name)
+        self.0.judge_named(None, name)
     }
 }

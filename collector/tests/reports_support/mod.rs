@@ -181,6 +181,7 @@ fn acme() -> Company {
         id: CompanyId::of_domain("acme.example"),
         name: "Acme GmbH".into(),
         domain: Some("acme.example".into()),
+        found_by: None,
         industry: Some("Manufacturing".into()),
         source: Source::Asn,
         confidence: Confidence::new(0.87),

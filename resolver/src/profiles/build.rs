@@ -6,16 +6,23 @@
 //! a domain that Wikidata knows too completes that company. A domain that two organisations on Wikidata claim belongs to
 //! the one of which more is known.
 //!
+//! # Which domain is the main one
+//! A verdict names a company by its main domain, and so does its id. The owner's word counts; else the domain that was main in
+//! the file which this one replaces stays main, so that a company keeps its id when a source puts its domains in another
+//! order; else the source's first. An ASN database completes a company's domains with those that its operator's other
+//! networks have ([`operators`]).
+//!
 //! # Memory
 //! Of Wikidata are held: which entity is wanted for its label and what it is called, 8 to 100 bytes each, and for each
 //! company's domain 24 bytes; the companies themselves wait in a temporary file. Some two million companies come to about
 //! 200 MB. Of GLEIF only entities are held that a company names.
 
 use super::{
-    Profile, ProfileFileWriter, ProfileSource, ProfilesStatus, SourceStatus, gleif, owner_file,
+    Profile, ProfileFileWriter, ProfileLookup, ProfileSource, Profiles, ProfilesStatus, SourceStatus, gleif, operators,
+    owner_file,
     wikidata::{self, EntityId},
 };
-use crate::CompanyId;
+use crate::{CompanyId, Databases};
 use std::{
     collections::{HashMap, HashSet},
     io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
@@ -43,6 +50,8 @@ pub struct ProfileInputs {
     pub gleif_relationships: Option<PathBuf>,
     /// The owner's files; the first that knows a field counts.
     pub owner: Vec<PathBuf>,
+    /// ASN databases (mmdb), for the domains of operators that have several; licence and attribution are theirs.
+    pub networks: Vec<PathBuf>,
 }
 
 /// What a build came to.
@@ -71,6 +80,9 @@ pub enum ProfilesError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The ASN database can't be used.
+    #[error(transparent)]
+    Networks(#[from] crate::ResolverError),
     /// No input was named, or none knew a company.
     #[error("no company is in these files")]
     Empty,
@@ -109,16 +121,20 @@ pub fn build_profiles(
     identifiers.extend(owners.iter().map(|owner| owner.legal_entity_identifier.clone()));
     identifiers.retain(|identifier| gleif::is_identifier(identifier));
     let register = Register::read(inputs, open, identifiers, progress)?;
+    let mut operators = Operators::read(&inputs.networks, progress)?;
+    // What can't be read had no main domains.
+    let previous = Profiles::open(output).ok();
 
     let mut writer = ProfileFileWriter::create(output).map_err(write)?;
     let mut counts = Counts::default();
     // The owner's come first: the first company under a domain keeps it.
     let mut by_domain: HashMap<String, usize> = HashMap::new();
     for (index, owner) in owners.iter().enumerate() {
-        for domain in std::iter::once(&owner.domain).chain(&owner.other_domains) {
+        for domain in owner.domains() {
             by_domain.entry(domain.clone()).or_insert(index);
         }
     }
+    let is_known = |domain: &str| by_domain.contains_key(domain) || found.is_known(domain);
     let mut waiting = waiting.into_inner().map_err(|error| write(error.into_error()))?;
     waiting.seek(SeekFrom::Start(0)).map_err(write)?;
     let mut reader = BufReader::new(waiting);
@@ -139,10 +155,12 @@ pub fn build_profiles(
         }
         let mut profile = company.profile(&found.labels);
         register.complete(&mut profile);
-        let owner = profile_domains(&profile).find_map(|domain| by_domain.get(domain)).copied();
+        operators.complete(&mut profile, &is_known);
+        let owner = profile.domains().find_map(|domain| by_domain.get(domain)).copied();
         match owner.and_then(|owner| owners.get_mut(owner)) {
             Some(owner) => complete(owner, profile),
             None => {
+                keep_main_domain(&mut profile, previous.as_ref());
                 counts.add(&profile);
                 writer.add(&profile).map_err(write)?;
             }
@@ -150,8 +168,14 @@ pub fn build_profiles(
     }
     for owner in &mut owners {
         register.complete(owner);
+        operators.complete(owner, &is_known);
         counts.add(owner);
         writer.add(owner).map_err(write)?;
+    }
+    for mut operator in operators.rest() {
+        keep_main_domain(&mut operator, previous.as_ref());
+        counts.add(&operator);
+        writer.add(&operator).map_err(write)?;
     }
     if counts.companies == 0 {
         return Err(ProfilesError::Empty);
@@ -160,8 +184,59 @@ pub fn build_profiles(
     Ok(report)
 }
 
-fn profile_domains(profile: &Profile) -> impl Iterator<Item = &String> {
-    std::iter::once(&profile.domain).chain(&profile.other_domains)
+/// Has the domain go first that was the company's main one before.
+fn keep_main_domain(profile: &mut Profile, previous: Option<&Profiles>) {
+    let was_main = |domain: &String| {
+        previous.and_then(|previous| previous.profile(domain)).is_some_and(|before| before.domain == *domain)
+    };
+    if profile.other_domains.is_empty() || was_main(&profile.domain) {
+        return;
+    }
+    if let Some(main) = profile.other_domains.iter_mut().find(|domain| was_main(domain)) {
+        std::mem::swap(&mut profile.domain, main);
+    }
+}
+
+/// Organisations of the ASN database, by their domains, until a company takes them.
+#[derive(Default)]
+struct Operators {
+    organisations: Vec<Option<Profile>>,
+    places: HashMap<String, usize>,
+}
+
+impl Operators {
+    fn read(networks: &[PathBuf], progress: &mut dyn FnMut(&str, u64)) -> Result<Self, ProfilesError> {
+        let mut operators = Self::default();
+        if networks.is_empty() {
+            return Ok(operators);
+        }
+        progress("operators", 0);
+        let databases = Databases::open(networks)?;
+        let systems = databases.autonomous_systems().map(|(_, name, domain)| (name, domain));
+        for organisation in operators::with_several_domains(systems) {
+            for domain in organisation.domains() {
+                operators.places.insert(domain.clone(), operators.organisations.len());
+            }
+            operators.organisations.push(Some(organisation));
+        }
+        Ok(operators)
+    }
+
+    /// Adds the operator's domains that no other company `is_known` by.
+    fn complete(&mut self, profile: &mut Profile, is_known: &dyn Fn(&str) -> bool) {
+        let place = profile.domains().find_map(|domain| self.places.get(domain));
+        let Some(operator) = place.and_then(|place| self.organisations.get_mut(*place)?.take()) else { return };
+        let is_new = |domain: &&String| !is_known(domain) && !profile.domains().any(|own| own == *domain);
+        let new: Vec<String> = operator.domains().filter(is_new).cloned().collect();
+        if !new.is_empty() {
+            profile.other_domains.extend(new);
+            profile.sources.extend(operator.sources);
+        }
+    }
+
+    fn rest(self) -> impl Iterator<Item = Profile> {
+        self.organisations.into_iter().flatten()
+    }
 }
 
 /// The owner's companies, those of one domain joined.
@@ -206,6 +281,10 @@ struct Found {
 impl Found {
     fn is_best(&self, domain: &str, at: u64) -> bool {
         self.best.get(&CompanyId::of_domain(domain).0).is_some_and(|(_, best)| *best == at)
+    }
+
+    fn is_known(&self, domain: &str) -> bool {
+        self.best.contains_key(&CompanyId::of_domain(domain).0)
     }
 
     /// The first reading.

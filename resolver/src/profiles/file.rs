@@ -3,7 +3,8 @@
 //! ```text
 //! "FIRMPROF" version:u32
 //! records    each length:u32 and a JSON object
-//! index      sorted: key:u64 (the domain's company id), offset:u64 (of its record)
+//! index      sorted: key:u64 (the domain's company id), offset:u64 (of its record; the highest bit says that the domain
+//!            is not the company's main one)
 //! status     JSON: when it was made, of what
 //! trailer    index offset, index entries, status offset, status length: u64 each; SHA-256 of all before it
 //! ```
@@ -16,6 +17,7 @@ use crate::{CompanyId, ResolverError, mapped_file::MappedFile};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
+    cmp::Ordering,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
@@ -25,6 +27,8 @@ const MAGIC: &[u8; 8] = b"FIRMPROF";
 const VERSION: u32 = 1;
 const HEAD_BYTES: usize = 12;
 const ENTRY_BYTES: usize = 16;
+/// In the offset of an index entry: the key is of an alternative domain.
+const ALTERNATIVE: u64 = 1 << 63;
 const HASH_BYTES: usize = 32;
 const TRAILER_BYTES: usize = 4 * 8 + HASH_BYTES;
 /// A longer record was never a profile.
@@ -125,10 +129,34 @@ impl Profiles {
         })
     }
 
-    fn entry(&self, number: usize) -> Option<(u64, usize)> {
-        let start = self.index.start + number * ENTRY_BYTES;
-        let entry = self.map.get(start..start + ENTRY_BYTES)?;
-        Some((number_at(entry, 0), usize::try_from(number_at(entry, 8)).ok()?))
+    /// The company that `id` is an alternative domain of; `None` for main domains and for what nobody knows, without
+    /// reading a record.
+    pub(crate) fn company_of_alternative(&self, id: CompanyId) -> Option<Profile> {
+        let place = self.find(id).filter(|place| place & ALTERNATIVE != 0)?;
+        let profile = self.decoded(place)?;
+        let is_its = |domain: &String| CompanyId::of_domain(domain) == id;
+        profile.other_domains.iter().any(is_its).then_some(profile)
+    }
+
+    /// What the index has for a key: an offset with [`ALTERNATIVE`] or without.
+    fn find(&self, id: CompanyId) -> Option<u64> {
+        let (mut low, mut high) = (0, self.index.len() / ENTRY_BYTES);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let start = self.index.start + middle * ENTRY_BYTES;
+            let entry = self.map.get(start..start + ENTRY_BYTES)?;
+            match number_at(entry, 0).cmp(&id.0) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Some(number_at(entry, 8)),
+            }
+        }
+        None
+    }
+
+    fn decoded(&self, place: u64) -> Option<Profile> {
+        let offset = usize::try_from(place & !ALTERNATIVE).ok()?;
+        serde_json::from_slice(self.record(offset)?).ok()
     }
 
     fn record(&self, offset: usize) -> Option<&[u8]> {
@@ -140,22 +168,10 @@ impl Profiles {
 
 impl ProfileLookup for Profiles {
     fn profile(&self, domain: &str) -> Option<Profile> {
-        let key = CompanyId::of_domain(domain).0;
-        let (mut low, mut high) = (0, self.index.len() / ENTRY_BYTES);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.entry(middle)? {
-                (found, _) if found < key => low = middle + 1,
-                (found, _) if found > key => high = middle,
-                (_, offset) => {
-                    let profile: Profile = serde_json::from_slice(self.record(offset)?).ok()?;
-                    // Two domains may share a key, however unlikely.
-                    let is_its = profile.domain == domain || profile.other_domains.iter().any(|other| other == domain);
-                    return is_its.then_some(profile);
-                }
-            }
-        }
-        None
+        let profile = self.decoded(self.find(CompanyId::of_domain(domain))?)?;
+        // Two domains may share a key, however unlikely.
+        let is_its = profile.domains().any(|own| own == domain);
+        is_its.then_some(profile)
     }
 }
 
@@ -242,8 +258,9 @@ impl ProfileFileWriter {
             ));
         }
         let offset = self.at;
-        for domain in std::iter::once(&profile.domain).chain(&profile.other_domains) {
-            self.index.push((CompanyId::of_domain(domain).0, offset));
+        self.index.push((CompanyId::of_domain(&profile.domain).0, offset));
+        for domain in &profile.other_domains {
+            self.index.push((CompanyId::of_domain(domain).0, offset | ALTERNATIVE));
         }
         self.write(&u32::try_from(record.len()).unwrap_or(u32::MAX).to_le_bytes())?;
         self.write(&record)?;
@@ -258,7 +275,7 @@ impl ProfileFileWriter {
     pub fn finish(mut self, built_at: u64, sources: Vec<SourceStatus>) -> io::Result<ProfilesStatus> {
         let mut index = std::mem::take(&mut self.index);
         // The first of equal keys is the first written: offsets grow.
-        index.sort_unstable();
+        index.sort_unstable_by_key(|(key, place)| (*key, place & !ALTERNATIVE));
         index.dedup_by_key(|(key, _)| *key);
         let index_at = self.at;
         for (key, offset) in &index {

@@ -5,12 +5,14 @@
 //! list. The file is mapped into memory, not loaded: a look-up hashes the domain, bisects a sorted index and decodes one
 //! record, so that a file with millions of companies costs no more memory than the records that are asked for.
 //!
-//! An organisation with several domains has one profile; every one of its domains leads there.
+//! An organisation with several domains has one profile; every one of its domains leads there. A verdict names it by its
+//! main domain, whichever of them it was found by, so that `acme.de` and `acme.com` are one company.
 
 mod build;
 mod file;
 pub(crate) mod fuzzing;
 mod gleif;
+mod operators;
 mod owner_file;
 mod wikidata;
 
@@ -71,6 +73,13 @@ pub struct Profile {
     /// Where all this was read, the source that counted most first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<ProfileSource>,
+}
+
+impl Profile {
+    /// All its registrable domains, the main one first.
+    pub fn domains(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.domain).chain(&self.other_domains)
+    }
 }
 
 /// A number of employees, or the range it is in.

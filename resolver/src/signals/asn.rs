@@ -67,7 +67,8 @@ pub(crate) fn judge(system: System<'_>, map: &DomainMap, rules: &Rules) -> Opera
     let domain = own_domain(system, rules);
     let known = domain.as_deref().map(|domain| knowledge(domain, map, rules));
     let candidate = |name: Arc<str>, industry: Option<Arc<str>>, weight: f32| {
-        let mut candidate = Candidate { id: None, name, industry, domain: domain.clone(), source: Source::Asn, weight };
+        let (domain, source) = (domain.clone(), Source::Asn);
+        let mut candidate = Candidate { id: None, name, industry, domain, found_by: None, source, weight };
         candidate.id = Some(candidate.id());
         candidate
     };

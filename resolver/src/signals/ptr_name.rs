@@ -155,6 +155,7 @@ fn candidate(known: &DomainKnowledge<'_>, weight: f32) -> Candidate {
         id: None,
         domain: Some(Arc::clone(domain)),
         name: Arc::clone(known.owner.map_or(domain, |owner| &owner.name)),
+        found_by: None,
         industry: known.owner.map(|owner| Arc::clone(&owner.owner_type)),
         source: Source::Ptr,
         weight,

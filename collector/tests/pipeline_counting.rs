@@ -55,6 +55,7 @@ impl Resolve for Addresses {
                 id: CompanyId::of_domain(&domain),
                 name: domain.to_uppercase().into(),
                 domain: Some(domain.into()),
+                found_by: None,
                 industry: Some("Finance".into()),
                 source: Source::Asn,
                 confidence: Confidence::new(0.75),

@@ -13,7 +13,8 @@
 //! 3. *Their visits*: new and changed ones are written whole. Stored ones that start in a settled span and were not
 //!    found again get a row with `is_deleted = 1` under their full key. That is decided after all visitors of the
 //!    round, because a visit can pass from one visitor to another and keep its key.
-//! 4. *Company days* of the old and new visits' companies, as sums over the visits as they are then.
+//! 4. *Company days* of the old and new visits' companies, as sums over the visits as they are then, by a statement inside
+//!    ClickHouse ([`company_days`]).
 //! 5. *Companies* of these days, as sums over all their days, with what is known about them from elsewhere.
 //!
 //! # Versions and crashes
@@ -445,14 +446,9 @@ impl Rebuilder {
         Ok(stored)
     }
 
-    /// A query whose FINAL is exact: nothing is filtered before rows with the same key were merged.
+    /// A query whose FINAL is exact.
     fn query(&self, sql: &str) -> Query {
-        self.store
-            .client()
-            .query(sql)
-            .with_setting("do_not_merge_across_partitions_select_final", "1")
-            .with_setting("optimize_move_to_prewhere_if_final", "0")
-            .with_setting("use_skip_indexes_if_final", "0")
+        exact_final(self.store.client().query(sql))
     }
 
     async fn all<T: RowOwned + RowRead>(&self, query: Query) -> Result<Vec<T>, StoreError> {
@@ -510,6 +506,14 @@ impl Affected {
     fn companies<'a>(&'a self, site: &'a str, day: LocalDay) -> impl Iterator<Item = (&'a str, u64)> {
         self.0.get(&(site.into(), day)).into_iter().flatten().map(move |company| (site, *company))
     }
+}
+
+/// Nothing is filtered before rows with the same key were merged.
+fn exact_final(query: Query) -> Query {
+    query
+        .with_setting("do_not_merge_across_partitions_select_final", "1")
+        .with_setting("optimize_move_to_prewhere_if_final", "0")
+        .with_setting("use_skip_indexes_if_final", "0")
 }
 
 fn zone_of<'a>(snapshot: &'a Snapshot, site: &str) -> &'a str {

@@ -90,7 +90,7 @@ impl Store {
     }
 }
 
-fn for_one_block(client: Client, token: Option<&str>) -> Client {
+pub(super) fn for_one_block(client: Client, token: Option<&str>) -> Client {
     let client = client
         .with_setting("async_insert", "0")
         .with_setting("max_insert_block_size", ONE_BLOCK)

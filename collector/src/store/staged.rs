@@ -4,7 +4,7 @@
 //! same granules again. A temporary table is gone with its session, and with the server: a statement that joins with one
 //! that was lost fails, where an ordinary table in memory would be empty and say that there is nothing to do.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, insert::for_one_block};
 use clickhouse::{Client, RowWrite, query::Query};
 use uuid::Uuid;
 
@@ -50,6 +50,11 @@ impl Staged {
     /// A query that can name the temporary table. One at a time.
     pub(crate) fn query(&self, sql: &str) -> Query {
         self.client.query(sql)
+    }
+
+    /// A statement that inserts what it selects, as one block. It can name the temporary table.
+    pub(crate) fn insert(&self, sql: &str) -> Query {
+        for_one_block(self.client.clone(), None).query(sql)
     }
 
     /// Frees the table.

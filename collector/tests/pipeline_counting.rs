@@ -24,6 +24,7 @@ use collector::{
     store::{CompanyDayRow, DropRow, EventRow, Store, VisitRow},
     time::{UnixMillis, UtcDay},
 };
+use compact_str::CompactString;
 use firmsight_resolver::{
     Company, CompanyId, Confidence, EvidenceList, Location, NameAnswer, NetworkKind, Source, Verdict,
 };
@@ -182,14 +183,14 @@ fn event(id: u128, at: i64, kind: EventKind) -> SpooledEvent {
         id: Uuid::from_u128(id),
         at: UnixMillis(at),
         kind,
-        url: format!("https://shop.example/page{}?utm_campaign=c{id}", id % 7),
-        referrer: String::new(),
-        title: format!("Page {}", id % 7),
+        url: format!("https://shop.example/page{}?utm_campaign=c{id}", id % 7).into(),
+        referrer: CompactString::default(),
+        title: format!("Page {}", id % 7).into(),
         page: None,
         visible_ms: 0,
         scroll: 0,
-        name: String::new(),
-        props: String::new(),
+        name: CompactString::default(),
+        props: CompactString::default(),
     }
 }
 
@@ -199,8 +200,8 @@ fn beacon(site: &str, client: u64, company: u8, event: SpooledEvent) -> SpooledB
         received: event.at,
         site: site.parse().unwrap(),
         address: ClientAddress::Ip(IpAddr::from([192, 0, 2, company])),
-        user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0".to_owned(),
-        language: "de".to_owned(),
+        user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0".into(),
+        language: "de".into(),
         consent: Consent::Granted,
         client: (client != 0).then_some(ClientId { random: client, created_ms: 1 }),
         sent: None,
@@ -411,12 +412,12 @@ async fn a_late_event_in_the_middle_joins_two_visits_into_one() {
 async fn a_visit_row_carries_what_the_reports_show() {
     let world = world().await;
     let mut first = event(1, START + HOUR, EventKind::Pageview);
-    first.url = "https://shop.example/start?utm_source=news&utm_medium=email&utm_campaign=May".to_owned();
-    first.referrer = "https://www.google.com/search?q=x".to_owned();
+    first.url = "https://shop.example/start?utm_source=news&utm_medium=email&utm_campaign=May".into();
+    first.referrer = "https://www.google.com/search?q=x".into();
     let mut engagement = event(2, START + HOUR + MINUTE, EventKind::Engagement);
     (engagement.page, engagement.visible_ms, engagement.scroll) = (Some(Uuid::from_u128(1)), 42_000, 80);
     let mut identify = event(3, START + HOUR + 2 * MINUTE, EventKind::Identify);
-    identify.props = r#"{"email":"ada@acme.example","first_name":"Ada","last_name":"L"}"#.to_owned();
+    identify.props = r#"{"email":"ada@acme.example","first_name":"Ada","last_name":"L"}"#.into();
     let second = event(4, START + HOUR + 3 * MINUTE, EventKind::Pageview);
     let beacons: Vec<_> = [first, engagement, identify, second].map(|event| beacon("berlin", 5, 3, event)).to_vec();
     world.process(1, &beacons).await;
@@ -555,7 +556,7 @@ async fn only_the_rows_that_clickhouse_refuses_are_given_up() {
     let mut beacons: Vec<_> =
         (0..40).map(|step| pageview("berlin", 1, 1, step as u128 + 1, START + step * MINUTE)).collect();
     for position in [3, 17] {
-        beacons[position].events[0].url = "https://shop.example/poison".to_owned();
+        beacons[position].events[0].url = "https://shop.example/poison".into();
     }
     let processed = world.process(1, &beacons).await;
     assert_eq!((processed.stored, processed.dropped[&DropReason::Unstorable]), (38, 2));

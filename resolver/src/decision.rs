@@ -179,6 +179,8 @@ impl Case {
         } else {
             None
         };
+        // Verdicts are remembered by the ten thousand.
+        self.evidence.shrink();
         Decision { kind: winner, company, is_final: self.is_final, evidence: self.evidence }
     }
 

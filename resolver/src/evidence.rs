@@ -210,6 +210,11 @@ impl EvidenceList {
         self.own.push(evidence);
     }
 
+    /// Lets go of room that was kept for more.
+    pub(crate) fn shrink(&mut self) {
+        self.own.shrink_to_fit();
+    }
+
     pub(crate) fn share(&mut self, evidence: Arc<[Evidence]>) {
         self.shared = Some(evidence);
     }

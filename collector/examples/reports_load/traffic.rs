@@ -7,6 +7,7 @@ use collector::{
     spool::record::{ClientAddress, SpooledBeacon, SpooledEvent},
     time::UnixMillis,
 };
+use compact_str::CompactString;
 use firmsight_resolver::{
     Asn, Company, CompanyId, Confidence, EvidenceList, Location, NameAnswer, NetworkKind, Source, Verdict,
 };
@@ -109,8 +110,8 @@ impl Traffic {
                     received: UnixMillis(at + delay),
                     site: "shop".parse().unwrap(),
                     address: ClientAddress::Ip(IpAddr::V4(Ipv4Addr::from_bits(FIRST_ADDRESS + company as u32))),
-                    user_agent: agent.to_owned(),
-                    language: LANGUAGES[(company % LANGUAGES.len() as u64) as usize].to_owned(),
+                    user_agent: agent.into(),
+                    language: LANGUAGES[(company % LANGUAGES.len() as u64) as usize].into(),
                     consent: Consent::Granted,
                     client: Some(client),
                     sent: Some(UnixMillis(at)),
@@ -121,14 +122,14 @@ impl Traffic {
                         .into_uuid(),
                         at: UnixMillis(at),
                         kind: EventKind::Pageview,
-                        url: format!("https://shop.example{path}{query}"),
-                        referrer: if page == 0 { referrer.clone() } else { String::new() },
-                        title,
+                        url: format!("https://shop.example{path}{query}").into(),
+                        referrer: if page == 0 { referrer.clone().into() } else { CompactString::default() },
+                        title: title.into(),
                         page: None::<Uuid>,
                         visible_ms: 0,
                         scroll: 0,
-                        name: String::new(),
-                        props: String::new(),
+                        name: CompactString::default(),
+                        props: CompactString::default(),
                     }],
                 });
                 at += 3_000 + random.below(90_000) as i64;

@@ -6,6 +6,7 @@ use crate::{
     spool::record::{SpooledBeacon, SpooledEvent},
 };
 use beacon::{Consent, EventKind};
+use compact_str::CompactString;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -54,8 +55,8 @@ pub fn beacon(site: &Site, hit: Hit, url: String, event_id: Uuid) -> SpooledBeac
         received: hit.at,
         site: site.id.clone(),
         address: hit.client,
-        user_agent: cut(hit.user_agent.unwrap_or_default()),
-        language: hit.language,
+        user_agent: cut(hit.user_agent.unwrap_or_default()).into(),
+        language: hit.language.into(),
         consent: Consent::NotRequired,
         client: None,
         sent: None,
@@ -63,14 +64,14 @@ pub fn beacon(site: &Site, hit: Hit, url: String, event_id: Uuid) -> SpooledBeac
             id: event_id,
             at: hit.at,
             kind: EventKind::Pageview,
-            url,
-            referrer,
-            title: String::new(),
+            url: url.into(),
+            referrer: referrer.into(),
+            title: CompactString::default(),
             page: None,
             visible_ms: 0,
             scroll: 0,
-            name: String::new(),
-            props: String::new(),
+            name: CompactString::default(),
+            props: CompactString::default(),
         }],
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     time::{UnixMillis, UtcDay},
 };
 use beacon::EventKind;
+use compact_str::CompactString;
 use firmsight_resolver::{Company, NetworkKind, Verdict};
 use sha2::{Digest, Sha256};
 use std::{
@@ -29,12 +30,10 @@ use uuid::Uuid;
 /// Events by site, UTC day of receipt and reason.
 type Dropped = BTreeMap<(SiteId, UtcDay, DropReason), u64>;
 
-/// A beacon with the events of it that are kept, at least one.
+/// What was found out about a beacon of which events are kept.
 #[derive(Debug)]
-struct Kept {
-    /// Without its user agent, its longest text and nowhere stored: `device` is what it says.
-    beacon: SpooledBeacon,
-    device: Device,
+struct Decided {
+    device: Arc<Device>,
     site: Arc<Site>,
     visitor: VisitorKey,
     verdict: Arc<Verdict>,
@@ -47,8 +46,11 @@ struct Kept {
 pub(super) struct Batch {
     /// The spool segment's id, or the import batch's.
     pub(super) id: Uuid,
-    /// What is kept; empty again once it is stored, because a round may hold many batches.
-    kept: Vec<Kept>,
+    /// Beacons with the events of them that are kept, at least one each, and without their user agents: the longest text,
+    /// nowhere stored. Empty again once they are stored, because a round may hold many batches.
+    kept: Vec<SpooledBeacon>,
+    /// One for each of `kept`.
+    decided: Vec<Decided>,
     /// The keys of what is kept, until the visits around them were rebuilt.
     pub(super) keys: HashSet<BaseKey>,
     /// What is not.
@@ -68,19 +70,21 @@ pub(super) struct Batch {
 impl Batch {
     /// How many rows it makes.
     pub(super) fn len(&self) -> usize {
-        self.kept.iter().map(|kept| kept.beacon.events.len()).sum()
+        self.kept.iter().map(|beacon| beacon.events.len()).sum()
     }
 
     /// What is kept as rows, always in the same order.
     pub(super) fn rows(&self) -> impl Iterator<Item = EventRow> + Send {
-        self.kept.iter().flat_map(|kept| rows_of(&kept.beacon, &kept.site, kept.visitor, &kept.verdict, &kept.device))
+        self.kept.iter().zip(&self.decided).flat_map(|(beacon, decided)| {
+            rows_of(beacon, &decided.site, decided.visitor, &decided.verdict, &decided.device)
+        })
     }
 
     /// The insert token: the batch's id, and which of its events are kept, because after a restart other
     /// verdicts may keep others.
     pub(super) fn token(&self) -> String {
         let mut hash = Sha256::new();
-        for event in self.kept.iter().flat_map(|kept| &kept.beacon.events) {
+        for event in self.kept.iter().flat_map(|beacon| &beacon.events) {
             hash.update(event.id.as_bytes());
         }
         format!("{}-{:016x}", self.id, first_64_bits(&hash.finalize()))
@@ -90,6 +94,7 @@ impl Batch {
     pub(super) fn inserted(&mut self) {
         self.stored = Some(self.len() as u64);
         self.kept = Vec::new();
+        self.decided = Vec::new();
     }
 
     /// Takes rows out, because ClickHouse refuses them.
@@ -98,7 +103,7 @@ impl Batch {
             return;
         }
         let mut position = 0;
-        for Kept { beacon, .. } in &mut self.kept {
+        for beacon in &mut self.kept {
             let (site, day) = (&beacon.site, beacon.received.day());
             beacon.events.retain(|event| {
                 let given_up = positions.contains(&position);
@@ -151,7 +156,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     pub(super) async fn prepare(
         &self,
         id: Uuid,
-        beacons: Vec<SpooledBeacon>,
+        mut beacons: Vec<SpooledBeacon>,
         dropped_before: Vec<DropCount>,
     ) -> Result<Batch, PipelineError> {
         let snapshot = self.snapshot.load_full();
@@ -166,20 +171,22 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         let forgotten = self.forgotten(&beacons, &visitors, &forgets).await?;
 
         let mut batch = Batch { id, dropped_before, ..Batch::default() };
-        let mut devices: HashMap<String, Device> = HashMap::new();
-        for (mut beacon, visitor) in beacons.into_iter().zip(visitors) {
+        let mut devices: HashMap<CompactString, Arc<Device>> = HashMap::new();
+        let mut visitors = visitors.into_iter();
+        beacons.retain_mut(|beacon| {
+            let Some(visitor) = visitors.next() else { return false };
             let site = snapshot.sites.get(&beacon.site);
             let verdict = verdicts.get(&beacon.address);
-            let objects = objects(&snapshot.objections, &beacon, verdict.and_then(|verdict| verdict.company.as_ref()));
+            let objects = objects(&snapshot.objections, beacon, verdict.and_then(|verdict| verdict.company.as_ref()));
             let forgotten_until = forgotten.get(&(beacon.site.to_string(), visitor.0)).copied();
             let mut events = std::mem::take(&mut beacon.events);
             events.retain(|event| {
                 let key = BaseKey::new(&beacon.site, event);
                 let case = Case {
                     site: site.map(AsRef::as_ref),
-                    beacon: &beacon,
+                    beacon,
                     event,
-                    event_time: event_time(&beacon, event),
+                    event_time: event_time(beacon, event),
                     network: verdict.map_or(NetworkKind::Unknown, |verdict| verdict.kind),
                     keep: &self.settings.keep,
                     left_out: verdict.and_then(|verdict| verdict.left_out),
@@ -199,15 +206,19 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
                 }
                 reason.is_none()
             });
-            if let (Some(site), Some(verdict), false) = (site, verdict, events.is_empty()) {
-                beacon.events = events;
-                let user_agent = std::mem::take(&mut beacon.user_agent);
-                let device =
-                    devices.entry(user_agent).or_insert_with_key(|user_agent| device::read(user_agent)).clone();
-                let (site, verdict) = (Arc::clone(site), Arc::clone(verdict));
-                batch.kept.push(Kept { beacon, device, site, visitor, verdict });
-            }
-        }
+            let (Some(site), Some(verdict), false) = (site, verdict, events.is_empty()) else { return false };
+            beacon.events = events;
+            let user_agent = std::mem::take(&mut beacon.user_agent);
+            let device = devices.entry(user_agent).or_insert_with_key(|user_agent| Arc::new(device::read(user_agent)));
+            batch.decided.push(Decided {
+                device: Arc::clone(device),
+                site: Arc::clone(site),
+                visitor,
+                verdict: Arc::clone(verdict),
+            });
+            true
+        });
+        batch.kept = beacons;
         batch.forgotten =
             forgets.into_iter().map(|((site, visitor), until)| Forgotten { site, visitor, until }).collect();
         Ok(batch)

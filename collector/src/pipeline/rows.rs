@@ -266,7 +266,7 @@ mod tests {
     fn a_row_carries_beacon_event_verdict_and_device() {
         let mut beacon = fixtures::beacon("shop", 1_700_000_000_000);
         let device = Device { kind: "desktop", browser: "Firefox".into(), os: "Linux".into() };
-        beacon.events[0].referrer = "https://www.google.com/".to_owned();
+        beacon.events[0].referrer = "https://www.google.com/".into();
         beacon.events[0].scroll = 200;
         let (site, verdict) = (fixtures::site("shop"), fixtures::company_verdict("acme.example"));
         let rows: Vec<EventRow> = rows_of(&beacon, &site, VisitorKey(7), &verdict, &device).collect();

@@ -17,6 +17,7 @@ use crate::{
     time::UnixMillis,
 };
 use beacon::{ClientId, Consent, EventKind};
+use compact_str::CompactString;
 use firmsight_resolver::{CompanyId, Resolver, Verdict};
 use std::{
     collections::HashMap,
@@ -165,8 +166,8 @@ fn forget(site: SiteId, visitor: ClientId, now: UnixMillis) -> SpooledBeacon {
         received: now,
         site,
         address: ClientAddress::Ip(Ipv4Addr::UNSPECIFIED.into()),
-        user_agent: String::new(),
-        language: String::new(),
+        user_agent: CompactString::default(),
+        language: CompactString::default(),
         consent: Consent::Granted,
         client: Some(visitor),
         sent: None,
@@ -174,14 +175,14 @@ fn forget(site: SiteId, visitor: ClientId, now: UnixMillis) -> SpooledBeacon {
             id: Uuid::new_v4(),
             at: now,
             kind: EventKind::Forget,
-            url: String::new(),
-            referrer: String::new(),
-            title: String::new(),
+            url: CompactString::default(),
+            referrer: CompactString::default(),
+            title: CompactString::default(),
             page: None,
             visible_ms: 0,
             scroll: 0,
-            name: String::new(),
-            props: String::new(),
+            name: CompactString::default(),
+            props: CompactString::default(),
         }],
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     time::{UnixMillis, UtcDay},
 };
 use beacon::{ClientId, Consent, EventKind};
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -38,9 +39,9 @@ pub struct SpooledBeacon {
     /// The visitor's address; lives only here and in memory.
     pub address: ClientAddress,
     /// The User-Agent header, cut to 512 bytes.
-    pub user_agent: String,
+    pub user_agent: CompactString,
     /// The first language of Accept-Language, such as `de-DE`; empty when unknown.
-    pub language: String,
+    pub language: CompactString,
     /// What the person said.
     pub consent: Consent,
     /// The visitor, where consent allows an id.
@@ -61,11 +62,11 @@ pub struct SpooledEvent {
     /// What happened.
     pub kind: EventKind,
     /// The page, an http(s) URL; empty when absent.
-    pub url: String,
+    pub url: CompactString,
     /// Where the visitor came from; empty when absent.
-    pub referrer: String,
+    pub referrer: CompactString,
     /// The page's title; empty when absent.
-    pub title: String,
+    pub title: CompactString,
     /// The pageview it belongs to.
     pub page: Option<Uuid>,
     /// Milliseconds visible so far.
@@ -73,9 +74,9 @@ pub struct SpooledEvent {
     /// Deepest scroll so far, percent.
     pub scroll: u8,
     /// A custom event's name or a form's id; empty when absent.
-    pub name: String,
+    pub name: CompactString,
     /// A JSON object as text; empty when absent.
-    pub props: String,
+    pub props: CompactString,
 }
 
 /// Events that were dropped, by site, day and reason.

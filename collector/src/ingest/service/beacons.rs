@@ -23,6 +23,7 @@ use crate::{
 };
 use beacon::{Beacon, Consent, EventKind, MAX_BODY_BYTES};
 use bytes::Bytes;
+use compact_str::CompactString;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
 use serde_json::json;
@@ -293,7 +294,7 @@ fn spooled(
     received: UnixMillis,
     beacon: Beacon<'_>,
 ) -> SpooledBeacon {
-    let owned = |text: Option<Cow<'_, str>>| text.map_or_else(String::new, Cow::into_owned);
+    let owned = |text: Option<Cow<'_, str>>| text.map(CompactString::from).unwrap_or_default();
     let millis = |ms: u64| UnixMillis(i64::try_from(ms).unwrap_or(i64::MAX));
     let events = beacon.events.into_iter().map(|event| SpooledEvent {
         id: event.id,
@@ -306,14 +307,14 @@ fn spooled(
         visible_ms: event.visible_ms.unwrap_or(0),
         scroll: event.scroll.unwrap_or(0),
         name: owned(event.name),
-        props: event.props.map_or_else(String::new, |props| props.get().to_owned()),
+        props: event.props.map(|props| props.get().into()).unwrap_or_default(),
     });
     SpooledBeacon {
         received,
         site: site.id.clone(),
         address: ClientAddress::Ip(address),
-        user_agent: user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT_BYTES)].to_owned(),
-        language: first_language(headers).to_owned(),
+        user_agent: user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT_BYTES)].into(),
+        language: first_language(headers).into(),
         consent: beacon.consent,
         client: beacon.client,
         sent: beacon.sent.map(millis),

@@ -22,6 +22,7 @@ use crate::{
 };
 use beacon::{Consent, EventKind};
 use bytes::Bytes;
+use compact_str::CompactString;
 use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
 use serde_json::json;
@@ -171,21 +172,21 @@ fn withdrawal(site: SiteId, client: beacon::ClientId, address: IpAddr, now: Unix
         id: Uuid::new_v4(),
         at: now,
         kind: EventKind::Forget,
-        url: String::new(),
-        referrer: String::new(),
-        title: String::new(),
+        url: CompactString::default(),
+        referrer: CompactString::default(),
+        title: CompactString::default(),
         page: None,
         visible_ms: 0,
         scroll: 0,
-        name: String::new(),
-        props: String::new(),
+        name: CompactString::default(),
+        props: CompactString::default(),
     };
     SpooledBeacon {
         received: now,
         site,
         address: ClientAddress::Ip(address),
-        user_agent: String::new(),
-        language: String::new(),
+        user_agent: CompactString::default(),
+        language: CompactString::default(),
         consent: Consent::Unknown,
         client: Some(client),
         sent: None,

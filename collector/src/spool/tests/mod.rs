@@ -22,13 +22,13 @@ fn beacon(number: u64) -> Record {
         at: UnixMillis(1_700_000_000_000),
         kind: EventKind::Pageview,
         url: "https://example.com/".into(),
-        referrer: String::new(),
+        referrer: "".into(),
         title: "Start".into(),
         page: None,
         visible_ms: 1_500,
         scroll: 40,
-        name: String::new(),
-        props: String::new(),
+        name: "".into(),
+        props: "".into(),
     };
     Record::Beacon(SpooledBeacon {
         received: UnixMillis(1_700_000_000_000),

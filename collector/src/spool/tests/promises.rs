@@ -242,7 +242,7 @@ async fn a_disk_that_does_not_answer_costs_bounded_memory() {
     let (spool, _) = open(&files);
     files.set_stuck(true);
     let Record::Beacon(mut large) = beacon(1) else { unreachable!() };
-    large.user_agent = "x".repeat(MAX_RECORD_BYTES / 2);
+    large.user_agent = "x".repeat(MAX_RECORD_BYTES / 2).into();
     let large = Arc::new(Record::Beacon(large));
     let mut appends = tokio::task::JoinSet::new();
     for _ in 0..200 {
@@ -261,7 +261,7 @@ async fn a_disk_that_does_not_answer_costs_bounded_memory() {
 async fn a_record_that_is_too_large_is_refused() {
     let (spool, _) = open(&FakeFiles::new());
     let Record::Beacon(mut large) = beacon(1) else { unreachable!() };
-    large.user_agent = "x".repeat(MAX_RECORD_BYTES);
+    large.user_agent = "x".repeat(MAX_RECORD_BYTES).into();
     let refused = spool.append(&Record::Beacon(large)).await;
     assert!(matches!(refused, Err(AppendError::TooLarge(bytes)) if bytes > MAX_RECORD_BYTES));
 }

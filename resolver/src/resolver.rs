@@ -66,8 +66,8 @@ impl Default for Settings {
             dns_queries_per_second: 1_000,
             cache_entries: 200_000,
             verdict_cache_entries: 200_000,
-            // Some 50,000 visitors': whoever comes back does so within minutes, and making one anew takes a microsecond.
-            verdict_cache_bytes: 16 << 20,
+            // Some 20,000 visitors': whoever comes back does so within minutes, and making one anew takes a microsecond.
+            verdict_cache_bytes: 8 << 20,
         }
     }
 }

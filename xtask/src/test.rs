@@ -55,13 +55,13 @@ const STEPS: &[Step] = &[
 const LONG_STEPS: &[Step] = &[
     Step { name: "dependencies, licences", run: dependencies },
     Step {
-        name: "long kill runs",
+        name: "a hundred kills and twenty power cuts under load",
         run: || {
             machine::run(machine::cargo().env("FIRMSIGHT_LONG_TESTS", "1").args([
                 "test",
                 "--package",
                 "collector",
-                "kill",
+                "under_load",
             ]))
         },
     },

@@ -7,6 +7,7 @@ mod peers;
 mod pipeline;
 mod process;
 mod reports;
+mod soak;
 mod tracker_sizes;
 
 use crate::error::Error;
@@ -30,6 +31,8 @@ enum What {
     Ingest(ingest::Arguments),
     /// From the spool to company days: how fast what waits is stored, and how much a steady stream leaves waiting.
     Pipeline(pipeline::Arguments),
+    /// Memory and file descriptors, minute by minute, while everything works.
+    Soak(soak::Arguments),
     /// What a page has to fetch: the tracker's parts and other trackers.
     Tracker,
     /// What the tracker costs a page in Chromium, and what others do.
@@ -51,6 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         None => ingest::run(&arguments.ingest),
         Some(What::Ingest(arguments)) => ingest::run(arguments),
         Some(What::Pipeline(arguments)) => pipeline::run(arguments),
+        Some(What::Soak(arguments)) => soak::run(arguments),
         Some(What::Tracker) => tracker_sizes::run(),
         Some(What::PageCost { loads }) => page_cost::run(*loads),
         Some(What::Reports { pageviews }) => reports::run(*pageviews),

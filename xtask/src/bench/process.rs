@@ -60,6 +60,11 @@ impl Server {
         status_kilobytes(self.child.id(), "RssAnon:")
     }
 
+    /// How many file descriptors it has open.
+    pub(super) fn file_descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
+    }
+
     /// The first child process of this server: the embedded ClickHouse, whatever it calls its main thread.
     pub(super) fn child(&self) -> Option<u32> {
         let own = self.child.id();

@@ -186,7 +186,10 @@ struct Work {
 }
 
 /// The thread: works until the spool is closed and its queue is empty.
-#[expect(clippy::disallowed_methods, reason = "a thread of its own; a condition variable would be woken by each record")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread of its own; a condition variable would be woken by each record"
+)]
 pub(super) fn run(shared: &Arc<Shared>, mut writer: Writer) {
     let _stopped = StopsOnDrop(shared);
     loop {

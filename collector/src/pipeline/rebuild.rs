@@ -14,7 +14,7 @@
 //!    found again get a row with `is_deleted = 1` under their full key. That is decided after all visitors of the
 //!    round, because a visit can pass from one visitor to another and keep its key.
 //! 4. *Company days* of the old and new visits' companies, as sums over the visits as they are then, by a statement inside
-//!    ClickHouse ([`company_days`]).
+//!    ClickHouse (`company_days`).
 //! 5. *Companies* of these days, as sums over all their days, with what is known about them from elsewhere.
 //!
 //! # Versions and crashes

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use collector::{
     counters::Counters,
     ingest::{EventSink, LocalJudge, LocalJudgement, Peer, PublicService, Settings},
-    site::{ConsentMode, Site},
+    site::{ClientIdLife, ConsentMode, Site},
     snapshot::Snapshot,
     spool::{
         AppendError,
@@ -67,6 +67,7 @@ fn service() -> PublicService<Nowhere> {
         consent: ConsentMode::Required,
         identify: false,
         own_networks: Vec::new(),
+        client_id_life: ClientIdLife::LONGEST,
     };
     let sites = [(site.id.clone(), Arc::new(site))].into();
     PublicService::new(

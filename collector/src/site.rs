@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 /// A site's id: 1 to 64 characters of `A-Z a-z 0-9 _ -`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,6 +84,73 @@ impl ConsentMode {
     }
 }
 
+/// How long the `_lfa` id is kept after the last beacon, written `"90d"`: whole days, at least one and at most the 400 that
+/// browsers keep a cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ClientIdLife {
+    days: u16,
+}
+
+/// The text is no life of an id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no time that an id is kept: write whole days from \"1d\" to \"400d\"")]
+pub struct ClientIdLifeError(pub String);
+
+impl ClientIdLife {
+    /// As long as browsers keep a cookie (RFC 6265bis, 5.5).
+    pub const LONGEST: Self = Self { days: 400 };
+
+    /// Days of 24 hours, 1 to 400.
+    #[must_use]
+    pub const fn days(self) -> u16 {
+        self.days
+    }
+
+    /// The same as the standard library's type.
+    #[must_use]
+    pub fn get(self) -> Duration {
+        Duration::from_hours(24 * u64::from(self.days))
+    }
+}
+
+impl Default for ClientIdLife {
+    fn default() -> Self {
+        Self::LONGEST
+    }
+}
+
+impl FromStr for ClientIdLife {
+    type Err = ClientIdLifeError;
+
+    fn from_str(text: &str) -> Result<Self, ClientIdLifeError> {
+        let days = text.strip_suffix('d').and_then(|days| days.parse().ok());
+        days.filter(|days| (1..=Self::LONGEST.days).contains(days))
+            .map(|days| Self { days })
+            .ok_or_else(|| ClientIdLifeError(text.chars().take(40).collect()))
+    }
+}
+
+impl TryFrom<String> for ClientIdLife {
+    type Error = ClientIdLifeError;
+
+    fn try_from(text: String) -> Result<Self, ClientIdLifeError> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for ClientIdLife {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}d", self.days)
+    }
+}
+
+impl From<ClientIdLife> for String {
+    fn from(life: ClientIdLife) -> Self {
+        life.to_string()
+    }
+}
+
 /// A tracked website; the reports API calls it an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Site {
@@ -103,6 +170,9 @@ pub struct Site {
     /// The owner's own networks: their visits are dropped.
     #[serde(default)]
     pub own_networks: Vec<IpNet>,
+    /// How long its visitors' ids are kept, where `[tracker].client_id_life` is not shorter.
+    #[serde(default)]
+    pub client_id_life: ClientIdLife,
 }
 
 impl Site {

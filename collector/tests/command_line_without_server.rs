@@ -41,6 +41,7 @@ fn bad_input_gets_one_sentence_that_says_what_to_do() {
         ("CLICKHOUSE__CLUSTER", "main".to_owned(), &["clickhouse.cluster", "clickhouse.url"]),
         ("LIMITS__BODIES_IN_FLIGHT", "0".to_owned(), &["limits.bodies_in_flight"]),
         ("TRACKER__CLIENT_ID_LIFE", "401d".to_owned(), &["tracker.client_id_life", "400d"]),
+        ("TRACKER__CLIENT_ID_LIFE", "12h".to_owned(), &["tracker.client_id_life", "whole days"]),
         ("CLICKHOUSE__EMBEDDED_ENGINE", "/nowhere/clickhouse".to_owned(), &["/nowhere/clickhouse"]),
     ] {
         let mut firmsight = Firmsight::new();

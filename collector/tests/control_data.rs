@@ -6,7 +6,7 @@ mod support;
 use collector::{
     control::{Control, ControlError, KeyChange, NewKey, NewUser, UserChange, token_sha256},
     sealing::MasterKey,
-    site::{ConsentMode, Site, SiteId},
+    site::{ClientIdLife, ConsentMode, Site, SiteId},
     snapshot::Role,
     store::Store,
     time::{UnixMillis, UtcDay},
@@ -34,6 +34,7 @@ fn site(id: &str) -> Site {
         consent: ConsentMode::Required,
         identify: false,
         own_networks: vec!["192.0.2.0/24".parse().unwrap()],
+        client_id_life: ClientIdLife::LONGEST,
     }
 }
 

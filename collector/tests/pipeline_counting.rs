@@ -15,7 +15,7 @@ use collector::{
         visits::{VisitTimeout, assemble},
     },
     sealing::MasterKey,
-    site::{ConsentMode, Site},
+    site::{ClientIdLife, ConsentMode, Site},
     snapshot::{SharedSnapshot, Snapshot},
     spool::{
         self, Spool,
@@ -111,6 +111,7 @@ fn world_on(store: Store) -> World {
         consent: ConsentMode::Required,
         identify: true,
         own_networks: Vec::new(),
+        client_id_life: ClientIdLife::LONGEST,
     });
     let snapshot = Snapshot {
         users: HashMap::new(),

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use collector::{
     counters::{DropReason, RejectRule},
     ingest::{AccessNetworks, Peer, Settings},
+    site::ConsentMode,
     snapshot::Snapshot,
     spool::{AppendError, record::ClientAddress},
 };
 use http::{Request, StatusCode};
 use http_body::Frame;
 use proptest::prelude::*;
-use public_support::{CLIENT, COMPANY, FIREFOX, NOW, Setup, pageview, post, request, with_client};
+use public_support::{CLIENT, COMPANY, FIREFOX, NOW, Setup, pageview, post, request, site, sites, with_client};
 use serde_json::{Value, json};
 use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
 
@@ -440,6 +441,16 @@ async fn the_client_id_is_renewed_where_page_and_collector_share_a_domain() {
         assert_eq!(answer.status, StatusCode::NO_CONTENT, "{headers:?} {}", answer.text());
         assert_eq!(answer.cookies().first().map(|cookie| shown(cookie)), expected.map(shown), "{beacon} {headers:?}");
     }
+
+    let setup = Setup::new();
+    let mut snapshot = sites();
+    let mut site = site("required", ConsentMode::Required, "required.example.com");
+    site.client_id_life = "30d".parse().unwrap();
+    snapshot.sites.insert(site.id.clone(), Arc::new(site));
+    setup.snapshot.store(Arc::new(snapshot));
+    let answer = setup.send(post(&granted(), &[])).await;
+    assert_eq!(answer.cookies().len(), 1);
+    assert!(answer.cookies()[0].contains("Max-Age=2592000"), "the site's own life: {:?}", answer.cookies());
 }
 
 #[tokio::test]

@@ -65,6 +65,13 @@ async fn the_script_carries_the_settings_of_the_sites() {
     let changed = setup.get("/lfa.js", &[]).await;
     assert!(changed.text().contains(r#""sites":{"added":{"consent":"not-required"}}"#), "{}", changed.text());
     assert_ne!(changed.header("etag"), script.header("etag"));
+    let mut shorter = site("shorter", ConsentMode::Required, "shorter.example.com");
+    shorter.client_id_life = "90d".parse().unwrap();
+    let mut next = Snapshot::clone(&setup.snapshot.load());
+    next.sites.insert(shorter.id.clone(), Arc::new(shorter));
+    setup.snapshot.store(Arc::new(next));
+    let changed = setup.get("/lfa.js", &[]).await;
+    assert!(changed.text().contains(r#""shorter":{"days":90}"#), "{}", changed.text());
 }
 
 #[tokio::test]
@@ -200,8 +207,7 @@ async fn an_objection_can_be_taken_back() {
 
 #[tokio::test]
 async fn the_cookie_declaration_comes_as_json_and_html_by_ending_and_by_accept() {
-    let setup =
-        Setup::with(Settings { client_id_life: std::time::Duration::from_hours(90 * 24), ..Settings::default() });
+    let setup = Setup::with(Settings { client_id_life: "90d".parse().unwrap(), ..Settings::default() });
     const HTML: &str = "text/html; charset=utf-8";
     for (path, accept, content_type) in [
         ("/lfa/cookies?site=required", "*/*", "application/json"),
@@ -232,6 +238,17 @@ async fn the_cookie_declaration_comes_as_json_and_html_by_ending_and_by_accept()
     ] {
         let answer = setup.get(path, &[]).await;
         assert_eq!((answer.status.as_u16(), answer.problem()["rule"].as_str()), (status, Some(rule)), "{path}");
+    }
+    // A site may keep ids for less than the server, not for longer.
+    for (own, expected) in [("30d", 30), ("400d", 90)] {
+        let mut next = (**setup.snapshot.load()).clone();
+        let mut site = site("free", ConsentMode::NotRequired, "free.example.com");
+        site.client_id_life = own.parse().unwrap();
+        next.sites.insert(site.id.clone(), Arc::new(site));
+        setup.snapshot.store(Arc::new(next));
+        let declared = setup.get("/lfa/cookies.json?site=free", &[]).await;
+        let declared: serde_json::Value = serde_json::from_str(declared.text()).unwrap();
+        assert_eq!(declared["cookies"][0]["life_days"].as_u64(), Some(expected), "{own}");
     }
     let mut one = (**setup.snapshot.load()).clone();
     one.sites.retain(|id, _| id.as_str() == "free");
@@ -370,7 +387,7 @@ async fn the_tracker_that_is_built_in_finds_its_core() {
     let script = setup.get("/lfa.js", &[]).await;
     assert_eq!(script.status, StatusCode::OK, "no tracker in this build: `cargo xtask test` makes it first");
     assert!(script.text().contains(ALL_SITES) && !script.text().contains("%FIRMSIGHT%"));
-    let is_hash = |text: &&str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_hash = |text: &&str| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let words =
         |text: &str| text.split(|char: char| !char.is_ascii_alphanumeric()).map(str::to_owned).collect::<Vec<_>>();
     let hash =

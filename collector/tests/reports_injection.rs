@@ -10,7 +10,7 @@ use collector::{
     control::{Control, NewKey},
     reports,
     sealing::MasterKey,
-    site::{ConsentMode, Site},
+    site::{ClientIdLife, ConsentMode, Site},
     snapshot::Role,
     store::{Store, VisitRow},
     time::UnixMillis,
@@ -98,6 +98,7 @@ async fn world() -> World {
             consent: ConsentMode::Required,
             identify: false,
             own_networks: Vec::new(),
+            client_id_life: ClientIdLife::LONGEST,
         };
         control.add_site(site, now).await.unwrap();
     }

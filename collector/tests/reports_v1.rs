@@ -9,7 +9,7 @@ use collector::{
     control::{Control, NewKey},
     reports::{self, Audit},
     sealing::MasterKey,
-    site::{ConsentMode, Site},
+    site::{ClientIdLife, ConsentMode, Site},
     snapshot::Role,
     store::{Store, VisitRow},
     time::UnixMillis,
@@ -53,6 +53,7 @@ impl Ours {
                 consent: ConsentMode::Required,
                 identify: false,
                 own_networks: Vec::new(),
+                client_id_life: ClientIdLife::LONGEST,
             };
             control.add_site(site, now).await.unwrap();
         }
@@ -269,13 +270,13 @@ async fn sites_are_made_changed_listed_in_pages_and_removed() {
     let ours = Ours::new().await;
     let site = json!({
         "id": "new", "name": " New ", "hosts": ["NEW.example"], "timezone": "Europe/Paris", "consent": "cookieless",
-        "own_networks": ["192.0.2.1"],
+        "own_networks": ["192.0.2.1"], "client_id_life": "90d",
     });
     let made = ours.post("/v1/sites", &ours.admin, site.clone()).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
     let expected = json!({
         "id": "new", "name": "New", "hosts": ["new.example"], "timezone": "Europe/Paris", "consent": "cookieless",
-        "identify": false, "own_networks": ["192.0.2.1/32"],
+        "identify": false, "own_networks": ["192.0.2.1/32"], "client_id_life": "90d",
     });
     assert_eq!(made.json(), expected);
     assert_eq!(ours.get("/v1/sites/new", &ours.admin).await.json(), expected);
@@ -288,6 +289,7 @@ async fn sites_are_made_changed_listed_in_pages_and_removed() {
         (json!({"id": "x", "name": "x", "hosts": ["x.example"], "timezone": "Mars"}), "timezone"),
         (json!({"id": "x", "name": "x", "hosts": ["x.example"], "consent": "maybe"}), "consent"),
         (json!({"id": "x", "name": "x", "hosts": ["x.example"], "own_networks": ["x"]}), "own_networks"),
+        (json!({"id": "x", "name": "x", "hosts": ["x.example"], "client_id_life": "12h"}), "client_id_life"),
         (json!({"id": "x", "name": "x", "hosts": ["x.example", 7]}), "hosts[1]"),
         (json!({"id": "x", "name": "x"}), ""),
         (json!(["x", "x", ["x.example"]]), ""),

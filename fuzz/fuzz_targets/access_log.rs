@@ -7,7 +7,7 @@ use collector::{
         input::{Line, decompressed, next_line},
         parse::Format,
     },
-    site::{ConsentMode, Site},
+    site::{ClientIdLife, ConsentMode, Site},
     time::UnixMillis,
 };
 
@@ -23,6 +23,7 @@ libfuzzer_sys::fuzz_target!(|file: &[u8]| {
         consent: ConsentMode::Required,
         identify: false,
         own_networks: Vec::new(),
+        client_id_life: ClientIdLife::LONGEST,
     };
     let start = file.split(|byte| *byte == b'\n').take(20);
     if let Some(format) = Format::detect(start.clone()) {

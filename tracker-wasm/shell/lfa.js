@@ -99,9 +99,10 @@
   const run = (fields) => {
     const input = new TextEncoder().encode(fields.join(FIELD));
     const at = core.reserve(input.length);
-    new Uint8Array(core.memory.buffer).set(input, at);
-    const output = core.run(input.length);
+    // Running needs no more memory than was reserved.
     const memory = new Uint8Array(core.memory.buffer);
+    memory.set(input, at);
+    const output = core.run(input.length);
     return new TextDecoder().decode(memory.subarray(output, memory.indexOf(0, output))).split(FIELD);
   };
 
@@ -160,8 +161,8 @@
   const managers = "%MANAGERS%".split(" ");
   const look = (delay) => {
     managers.forEach((manager, position) => {
-      if (!manager || !page[manager]) return;
-      managers[position] = "";
+      if (!page[manager]) return;
+      managers[position] = ""; // No global's name.
       const say = (choice) => tell("consent", choice, position + 2);
       say("silent");
       part(manager, say, options.consentPurpose, page[manager]);
@@ -201,8 +202,7 @@
 
   const stem = source.href.replace(/(\.js)?([?#].*)?$/, ".%CORE%.");
   fetch(stem + "wasm")
-    .then((response) => response.arrayBuffer())
-    .then((bytes) => WebAssembly.instantiate(bytes))
+    .then((response) => WebAssembly.instantiateStreaming(response))
     .then((wasm) => wasm.instance.exports)
     .catch(() => import(stem + "js"))
     .then(async (exports) => {

@@ -484,8 +484,8 @@ impl<'a> Tracker<'a> {
         let days_left = self.environment.days_left();
         let mut client: &[u8] =
             if days_left == Some(0) { b"" } else { cookies::stored(self.environment.cookies()).client };
-        // At most once a day, so that a cookie that the collector set, which lives longer, is seldom replaced.
-        let due = client.is_empty() || days_left.is_none_or(|days| days + 1 < self.state[LifeDays]);
+        // At most once a day, so that a cookie that the collector set is seldom replaced; or when the owner changed the life.
+        let due = client.is_empty() || days_left.is_none_or(|days| days + 1 != self.state[LifeDays]);
         if client.is_empty() {
             let mut minted = self.text();
             cookies::push_client(&mut minted, self.environment.id(), self.environment.now());

@@ -280,6 +280,8 @@ fn an_existing_id_is_taken_over_and_renewed_when_due() {
         ("10", true, true),
         ("728", true, true),
         ("729", true, false),
+        // The owner allows less than when it was set.
+        ("731", true, true),
         ("-1", false, true),
         ("0", false, true),
     ] {

@@ -25,6 +25,8 @@ const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const SHELL: &str = "lfa.js";
 /// How terser compresses: nothing that changes what correct code does.
 const TERSER: &str = "ecma=2020,passes=3,toplevel,unsafe_arrows,keep_fargs=false,pure_getters";
+/// Chromium compiles a script that begins with this at once, off the main thread, and not each function when it is first called.
+const EAGER: &str = "//# allFunctionsCalledOnLoad\n";
 /// Where the shell names the core; replaced by the hash.
 const CORE_PLACE: &str = "%CORE%";
 /// Where the shell names the consent managers that there are adapters for.
@@ -261,8 +263,11 @@ fn assemble(wasm: &Path) -> Result<Built, Error> {
     if adapters.len() > MOST_ADAPTERS {
         return Err(Error::Other(format!("{} consent managers, the core tells {MOST_ADAPTERS} apart", adapters.len())));
     }
-    let parts = tools.modules(PARTS)?;
-    let shell = tools.shortest(&tools.folder.join("shell").join(SHELL), false)?;
+    let mut parts = tools.modules(PARTS)?;
+    if let Some(counting) = parts.get_mut(COUNTING) {
+        counting.splice(..0, EAGER.bytes());
+    }
+    let shell = EAGER.to_owned() + &tools.shortest(&tools.folder.join("shell").join(SHELL), false)?;
     for place in [CORE_PLACE, MANAGERS_PLACE, SETTINGS_PLACE] {
         let found = shell.matches(place).count();
         if found != 1 {
@@ -275,7 +280,7 @@ fn assemble(wasm: &Path) -> Result<Built, Error> {
     for content in [&wasm, &script].into_iter().chain(adapters.values()).chain(parts.values()) {
         hash.update(content);
     }
-    let hash = hexadecimal(&hash.finalize())[..16].to_owned();
+    let hash = hexadecimal(&hash.finalize())[..12].to_owned();
     let managers = adapters.keys().map(String::as_str).collect::<Vec<_>>().join(" ");
     let shell = shell.replace(CORE_PLACE, &hash).replace(MANAGERS_PLACE, &managers).into_bytes();
     Ok(Built { hash, shell, wasm, script, adapters, parts })

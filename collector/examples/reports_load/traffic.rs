@@ -3,7 +3,7 @@
 use beacon::{ClientId, Consent, EventKind};
 use collector::{
     pipeline::verdicts::Resolve,
-    site::{ConsentMode, Site},
+    site::{ClientIdLife, ConsentMode, Site},
     spool::record::{ClientAddress, SpooledBeacon, SpooledEvent},
     time::UnixMillis,
 };
@@ -35,6 +35,7 @@ pub(crate) fn site() -> Site {
         consent: ConsentMode::Required,
         identify: true,
         own_networks: Vec::new(),
+        client_id_life: ClientIdLife::LONGEST,
     }
 }
 

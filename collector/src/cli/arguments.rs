@@ -6,7 +6,7 @@ use crate::{
     ingest::language::Language,
     objection::Objection,
     serve::backup::Place,
-    site::{ConsentMode, SiteId},
+    site::{ClientIdLife, ConsentMode, SiteId},
     snapshot::Role,
     time::UnixMillis,
 };
@@ -164,6 +164,9 @@ pub(super) struct SiteAdd {
     /// Your own networks, whose visits are dropped; may be given several times
     #[arg(long = "own-network", num_args = 1.., value_name = "CIDR", value_parser = network)]
     pub(super) own_networks: Vec<IpNet>,
+    /// How long its visitors' ids are kept, in days; not longer than [tracker].client_id_life
+    #[arg(long, value_name = "DAYSd", default_value = "400d")]
+    pub(super) client_id_life: ClientIdLife,
 }
 
 #[derive(Debug, Args)]
@@ -189,6 +192,9 @@ pub(super) struct SiteSet {
     /// Your own networks, in place of the old ones
     #[arg(long = "own-network", num_args = 1.., value_name = "CIDR", value_parser = network)]
     pub(super) own_networks: Option<Vec<IpNet>>,
+    /// How long its visitors' ids are kept, in days; not longer than [tracker].client_id_life
+    #[arg(long, value_name = "DAYSd")]
+    pub(super) client_id_life: Option<ClientIdLife>,
 }
 
 #[derive(Debug, Args)]

@@ -245,6 +245,7 @@ async fn site(config: &Config, typed: arguments::Site) -> Result<(), CliError> {
                 consent: site.consent,
                 identify: site.identify,
                 own_networks: site.own_networks,
+                client_id_life: site.client_id_life,
             };
             let id = site.id.clone();
             with_engine(config, Command::AddSite(site)).await?;
@@ -258,6 +259,7 @@ async fn site(config: &Config, typed: arguments::Site) -> Result<(), CliError> {
                 consent: site.consent,
                 identify: site.identify,
                 own_networks: site.own_networks,
+                client_id_life: site.client_id_life,
             };
             with_engine(config, Command::SetSite(site.id.clone(), change)).await?;
             print(&format!("site {} is in force\n", site.id))
@@ -285,7 +287,7 @@ async fn site(config: &Config, typed: arguments::Site) -> Result<(), CliError> {
             };
             let site = sites.iter().find(|site| site.id == id).ok_or(CliError::NoSite(id))?;
             let endpoint_path = config.tracker.endpoint_path.as_str();
-            let life = config.tracker.client_id_life.get();
+            let life = config.tracker.client_id_life;
             let declaration = CookieDeclaration::of(site, endpoint_path, life, language);
             print(&match format {
                 arguments::DeclarationFormat::Html => declaration.to_html(),

@@ -13,7 +13,10 @@ pub use values::{
     RuleText, Secret, Span, SpoolSync, StoreUrl, TracesUrl, TrustedProxy, UrlPath, ValueError, data_folders,
 };
 
-use crate::data_files::{BaseUrls, Source};
+use crate::{
+    data_files::{BaseUrls, Source},
+    site::ClientIdLife,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -200,8 +203,8 @@ pub struct Tracker {
     pub script_path: UrlPath,
     /// The beacon's path.
     pub endpoint_path: UrlPath,
-    /// How long the `_lfa` cookie lives from its last renewal by the server; at most 400 days, as browsers cap it.
-    pub client_id_life: Span,
+    /// How long the `_lfa` cookie lives from its last renewal by the server; a site may have less.
+    pub client_id_life: ClientIdLife,
 }
 
 impl Default for Tracker {
@@ -209,7 +212,7 @@ impl Default for Tracker {
         Self {
             script_path: UrlPath::of_script(),
             endpoint_path: UrlPath::of_endpoint(),
-            client_id_life: Span::days(400),
+            client_id_life: ClientIdLife::LONGEST,
         }
     }
 }

@@ -54,7 +54,6 @@ macro_rules! written_as_text {
 pub struct Span(Duration);
 
 impl Span {
-    /// As long as a browser keeps a cookie.
     const LONGEST: Self = Self::days(400);
 
     /// So many seconds.

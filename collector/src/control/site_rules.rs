@@ -116,7 +116,7 @@ fn time_zone(text: &str) -> Result<String, SiteRule> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::ConsentMode;
+    use crate::site::{ClientIdLife, ConsentMode};
 
     fn site(hosts: &[&str], timezone: &str) -> Site {
         Site {
@@ -127,6 +127,7 @@ mod tests {
             consent: ConsentMode::Required,
             identify: false,
             own_networks: Vec::new(),
+            client_id_life: ClientIdLife::LONGEST,
         }
     }
 

@@ -232,7 +232,11 @@ fn is_machine_path(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{site::ConsentMode, spool::record::ClientAddress, time::UnixMillis};
+    use crate::{
+        site::{ClientIdLife, ConsentMode},
+        spool::record::ClientAddress,
+        time::UnixMillis,
+    };
 
     const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 
@@ -245,6 +249,7 @@ mod tests {
             consent: ConsentMode::Required,
             identify: false,
             own_networks: vec![],
+            client_id_life: ClientIdLife::LONGEST,
         }
     }
 

@@ -174,7 +174,7 @@ impl<'a> Importer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::ConsentMode;
+    use crate::site::{ClientIdLife, ConsentMode};
 
     fn site() -> Site {
         Site {
@@ -185,6 +185,7 @@ mod tests {
             consent: ConsentMode::Required,
             identify: false,
             own_networks: vec![],
+            client_id_life: ClientIdLife::LONGEST,
         }
     }
 

@@ -25,6 +25,7 @@ pub use service::PublicService;
 pub use tracker_files::File as TrackerFile;
 
 use crate::{
+    site::ClientIdLife,
     spool::{
         AppendError, Spool,
         record::{DropCount, Record},
@@ -64,8 +65,8 @@ pub struct Settings {
     pub beacons_per_address_per_minute: u32,
     /// Bodies that arrive in pieces and are waited for at the same time. Default 1,024, at most 64 MiB together.
     pub max_bodies_in_flight: usize,
-    /// Life of the renewed `_lfa` cookie. Default 400 days, the most that browsers grant.
-    pub client_id_life: Duration,
+    /// Life of the renewed `_lfa` cookie, where the site has no shorter one. Default 400 days, the most that browsers grant.
+    pub client_id_life: ClientIdLife,
     /// What happens at the door to networks of access providers. Default [`AccessNetworks::AskDns`].
     pub access_networks: AccessNetworks,
 }
@@ -80,7 +81,7 @@ impl Default for Settings {
             body_timeout: Duration::from_secs(10),
             beacons_per_address_per_minute: 600,
             max_bodies_in_flight: 1024,
-            client_id_life: Duration::from_hours(400 * 24),
+            client_id_life: ClientIdLife::LONGEST,
             access_networks: AccessNetworks::AskDns,
         }
     }

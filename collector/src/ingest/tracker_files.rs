@@ -3,7 +3,7 @@
 
 use super::{Answer, problem::Problem};
 use crate::{
-    site::{ConsentMode, Site, SiteId},
+    site::{ClientIdLife, ConsentMode, Site, SiteId},
     snapshot::Snapshot,
 };
 use bytes::Bytes;
@@ -15,7 +15,6 @@ use std::{
     collections::HashMap,
     io::{self, Write},
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::Duration,
 };
 
 mod embedded {
@@ -125,7 +124,7 @@ fn gzip(plain: &[u8]) -> io::Result<Vec<u8>> {
 pub(super) struct TrackerFiles {
     script: Option<&'static str>,
     endpoint_path: String,
-    client_id_days: u64,
+    client_id_life: ClientIdLife,
     beside: HashMap<String, Prepared>,
     rendered: Mutex<Rendered>,
 }
@@ -141,7 +140,7 @@ struct Rendered {
 impl TrackerFiles {
     /// `core.<hash>.wasm` becomes `{stem}.<hash>.wasm` beside the script, whose stem is its path without `.js`.
     #[must_use]
-    pub(super) fn new(files: &[File], script_path: &str, endpoint_path: &str, client_id_life: Duration) -> Self {
+    pub(super) fn new(files: &[File], script_path: &str, endpoint_path: &str, client_id_life: ClientIdLife) -> Self {
         let stem = script_path.strip_suffix(".js").unwrap_or(script_path);
         let find = |name| files.iter().find(|(own, _)| *own == name).map(|(_, content)| *content);
         let beside = files.iter().filter(|(name, _)| *name != SCRIPT).map(|(name, content)| {
@@ -152,7 +151,7 @@ impl TrackerFiles {
         Self {
             script: find(SCRIPT).and_then(|content| std::str::from_utf8(content).ok()),
             endpoint_path: endpoint_path.to_owned(),
-            client_id_days: client_id_life.as_secs() / (24 * 60 * 60),
+            client_id_life,
             beside: beside.collect(),
             rendered: Mutex::default(),
         }
@@ -196,7 +195,7 @@ impl TrackerFiles {
             None => match &rendered.whole {
                 Some((from, file)) if Arc::ptr_eq(from, snapshot) => Arc::clone(file),
                 _ => {
-                    let differing = snapshot.sites.values().map(|site| &**site).filter(|site| differs(site));
+                    let differing = snapshot.sites.values().map(|site| &**site).filter(|site| self.differs(site));
                     let file = rendered.variant(source, self.settings(differing));
                     rendered.whole = Some((Arc::clone(snapshot), Arc::clone(&file)));
                     file
@@ -207,7 +206,12 @@ impl TrackerFiles {
         Ok(file.answer(request))
     }
 
-    /// `{"days":400,"endpoint":"/lfa","sites":{"ID":{"consent":"cookieless","identify":true}}}`, sites in order.
+    /// Whether the tracker has to be told of this site.
+    fn differs(&self, site: &Site) -> bool {
+        site.consent != ConsentMode::default() || site.identify || site.client_id_life < self.client_id_life
+    }
+
+    /// `{"days":400,"endpoint":"/lfa","sites":{"ID":{"consent":"cookieless","days":90,"identify":true}}}`, sites in order.
     fn settings<'a>(&self, sites: impl Iterator<Item = &'a Site>) -> String {
         let mut sites: Vec<(&SiteId, Value)> = sites
             .map(|site| {
@@ -218,18 +222,16 @@ impl TrackerFiles {
                 if site.identify {
                     own.insert("identify".to_owned(), true.into());
                 }
+                if site.client_id_life < self.client_id_life {
+                    own.insert("days".to_owned(), site.client_id_life.days().into());
+                }
                 (&site.id, Value::Object(own))
             })
             .collect();
         sites.sort_by_key(|(id, _)| *id);
         let sites: Map<String, Value> = sites.into_iter().map(|(id, own)| (id.to_string(), own)).collect();
-        json!({ "days": self.client_id_days, "endpoint": self.endpoint_path, "sites": sites }).to_string()
+        json!({ "days": self.client_id_life.days(), "endpoint": self.endpoint_path, "sites": sites }).to_string()
     }
-}
-
-/// Whether the tracker has to be told of this site.
-fn differs(site: &Site) -> bool {
-    site.consent != ConsentMode::default() || site.identify
 }
 
 impl Rendered {

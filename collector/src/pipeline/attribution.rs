@@ -272,7 +272,7 @@ fn cut(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::ConsentMode;
+    use crate::site::{ClientIdLife, ConsentMode};
 
     fn site() -> Site {
         Site {
@@ -283,6 +283,7 @@ mod tests {
             consent: ConsentMode::Required,
             identify: false,
             own_networks: Vec::new(),
+            client_id_life: ClientIdLife::LONGEST,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Small beacons, sites and verdicts for this room's tests.
 
 use crate::{
-    site::{ConsentMode, Site},
+    site::{ClientIdLife, ConsentMode, Site},
     spool::record::{ClientAddress, SpooledBeacon, SpooledEvent},
     time::UnixMillis,
 };
@@ -21,6 +21,7 @@ pub(super) fn site(id: &str) -> Site {
         consent: ConsentMode::Required,
         identify: false,
         own_networks: Vec::new(),
+        client_id_life: ClientIdLife::LONGEST,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     import::Batch,
     objection::Objection,
     reports::Action,
-    site::{ConsentMode, Site, SiteId},
+    site::{ClientIdLife, ConsentMode, Site, SiteId},
     snapshot::Role,
     time::UnixMillis,
 };
@@ -126,6 +126,8 @@ pub struct SiteChange {
     pub identify: Option<bool>,
     /// The owner's own networks.
     pub own_networks: Option<Vec<IpNet>>,
+    /// How long ids are kept.
+    pub client_id_life: Option<ClientIdLife>,
 }
 
 impl SiteChange {
@@ -140,6 +142,7 @@ impl SiteChange {
             consent: self.consent.unwrap_or(site.consent),
             identify: self.identify.unwrap_or(site.identify),
             own_networks: self.own_networks.unwrap_or_else(|| site.own_networks.clone()),
+            client_id_life: self.client_id_life.unwrap_or(site.client_id_life),
         }
     }
 }

@@ -179,7 +179,7 @@ pub(super) fn ingest(config: &Config) -> Result<ingest::Settings, SetupError> {
             crate::config::AccessNetworks::Drop => ingest::AccessNetworks::Drop,
         },
         max_bodies_in_flight: config.limits.bodies_in_flight.get(),
-        client_id_life: config.tracker.client_id_life.get(),
+        client_id_life: config.tracker.client_id_life,
     })
 }
 

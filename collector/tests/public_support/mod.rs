@@ -7,7 +7,7 @@ use bytes::Bytes;
 use collector::{
     counters::{Balance, Counters, DropReason, RejectRule},
     ingest::{EventSink, LocalJudge, LocalJudgement, Peer, PublicService, Settings, TrackerFile},
-    site::{ConsentMode, Site},
+    site::{ClientIdLife, ConsentMode, Site},
     snapshot::{SharedSnapshot, Snapshot},
     spool::{
         AppendError,
@@ -97,6 +97,7 @@ pub fn site(id: &str, consent: ConsentMode, host: &str) -> Site {
         consent,
         identify: false,
         own_networks: Vec::new(),
+        client_id_life: ClientIdLife::LONGEST,
     }
 }
 

@@ -11,7 +11,7 @@ use collector::{
     counters::Counters,
     reports::{self, Audit, ResolveForReports, Settings, State},
     sealing::MasterKey,
-    site::{ConsentMode, Site, SiteId},
+    site::{ClientIdLife, ConsentMode, Site, SiteId},
     snapshot::{ApiKey, Role, Snapshot},
     store::Store,
     time::UnixMillis,
@@ -138,6 +138,7 @@ fn snapshot() -> Snapshot {
             consent: ConsentMode::Required,
             identify: true,
             own_networks: Vec::new(),
+            client_id_life: ClientIdLife::LONGEST,
         };
         (site.id.clone(), Arc::new(site))
     };

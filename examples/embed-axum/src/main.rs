@@ -8,7 +8,7 @@ use collector::{
         Collector,
         command::{Answer, Command},
     },
-    site::{ConsentMode, Site},
+    site::{ClientIdLife, ConsentMode, Site},
 };
 use embed_axum::{SITE, website};
 use std::{error::Error, net::SocketAddr};
@@ -64,6 +64,7 @@ async fn add_website(collector: &Collector) -> Result<(), Box<dyn Error>> {
         consent: ConsentMode::Cookieless,
         identify: false,
         own_networks: Vec::new(),
+        client_id_life: ClientIdLife::LONGEST,
     };
     collector.execute(Command::AddSite(site)).await?;
     Ok(())

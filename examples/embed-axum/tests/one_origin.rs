@@ -12,7 +12,7 @@ use collector::{
     counters::Counters,
     ingest::{LocalJudge, LocalJudgement, PublicService, Settings},
     sealing::MasterKey,
-    site::{ConsentMode, Site},
+    site::{ClientIdLife, ConsentMode, Site},
     snapshot::Snapshot,
     spool::{self, Spool},
     time::UnixMillis,
@@ -44,6 +44,7 @@ fn snapshot() -> Snapshot {
         consent: ConsentMode::Cookieless,
         identify: false,
         own_networks: Vec::new(),
+        client_id_life: ClientIdLife::LONGEST,
     };
     Snapshot { sites: [(site.id.clone(), Arc::new(site))].into(), loaded: true, ..Snapshot::default() }
 }

@@ -51,7 +51,7 @@ describe("the script on a page", { timeout: 240_000, concurrency: 3 }, () => {
       const violated = await page.evaluate(() => window.violated);
       // WebAssembly is refused, which the JavaScript build is for.
       assert.deepEqual(violated.filter((violation) => !/wasm-eval/.test(violation)), []);
-      assert.ok(recorder.requests.some((request) => /^GET \/lfa\.[0-9a-f]{16}\.js$/.test(request)));
+      assert.ok(recorder.requests.some((request) => /^GET \/lfa\.[0-9a-f]{12}\.js$/.test(request)));
     },
   ));
 

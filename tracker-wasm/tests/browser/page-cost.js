@@ -79,7 +79,7 @@ async function load(setting, path) {
 }
 
 const [loads, ...others] = process.argv.slice(2);
-const setting = await arrange({ open: { consent: "not-required" } });
+const setting = await arrange({ open: { consent: "not-required" }, plain: { consent: "cookieless" } });
 const answered = { body: "{}", headers: { "Content-Type": "application/json" } };
 for (const path of ["/collect", "/api/send", "/flags/", "/e/", "/com.snowplowanalytics.snowplow/tp2"]) setting.pages.set(path, answered);
 
@@ -89,6 +89,8 @@ setting.pages.set("/waiting", page(setting.tag("asks")));
 rows.set("Firmsight, before a choice", "/waiting");
 setting.pages.set("/counting", page(setting.tag("open")));
 rows.set("Firmsight, counting", "/counting");
+setting.pages.set("/cookieless", page(setting.tag("plain")));
+rows.set("Firmsight, counting without cookies", "/cookieless");
 for (const other of others) {
   const [title, file] = other.split("=");
   const name = title.slice(0, title.lastIndexOf(" "));

@@ -45,7 +45,7 @@ describe("the tracker", { timeout: 120_000 }, () => {
       assert.deepEqual(await page.evaluate(() => window.touched), []);
       await leave(page);
       assert.deepEqual(await stored(page), { cookies: {}, storage: [] });
-      const files = recorder.requests.map((request) => request.replace(/\.[0-9a-f]{16}\./, ".HASH."));
+      const files = recorder.requests.map((request) => request.replace(/\.[0-9a-f]{12}\./, ".HASH."));
       assert.deepEqual(files, ["GET /lfa.js", "GET /lfa.HASH.wasm"]);
     });
 
@@ -374,7 +374,7 @@ describe("the tracker", { timeout: 120_000 }, () => {
       await recorder.until("pageview");
       await leave(page);
       await recorder.until("engagement");
-      assert.ok(recorder.requests.some((request) => /\/lfa\.[0-9a-f]{16}\.js$/.test(request)), "the fallback was not fetched");
+      assert.ok(recorder.requests.some((request) => /\/lfa\.[0-9a-f]{12}\.js$/.test(request)), "the fallback was not fetched");
       assert.match(recorder.beacons[0].client, CLIENT_ID);
     });
 

@@ -10,12 +10,11 @@ use super::{
     cookies::{CLIENT_ID, CONSENT},
     language::{Language, escaped},
 };
-use crate::site::{ConsentMode, Site};
+use crate::site::{ClientIdLife, ConsentMode, Site};
 use serde::Serialize;
-use std::{fmt::Write, time::Duration};
+use std::fmt::Write;
 use texts::Texts;
 
-const DAY: Duration = Duration::from_hours(24);
 /// No browser keeps a cookie for longer (RFC 6265bis, 5.5).
 const MOST_DAYS_OF_A_COOKIE: u64 = 400;
 
@@ -124,14 +123,14 @@ impl Item {
     }
 
     /// How long it is kept, in words.
-    pub(super) fn life(&self, language: Language, client_id_life: Duration) -> String {
+    pub(super) fn life(&self, language: Language, client_id_life: ClientIdLife) -> String {
         Texts::of(language).life(self.days(client_id_life))
     }
 
     /// Days that it is kept; 0 is a moment.
-    fn days(&self, client_id_life: Duration) -> u64 {
+    fn days(&self, client_id_life: ClientIdLife) -> u64 {
         match self.life {
-            Life::AsClientId => (client_id_life.as_secs() / DAY.as_secs()).min(MOST_DAYS_OF_A_COOKIE),
+            Life::AsClientId => client_id_life.days().into(),
             Life::Days(days) => days.min(MOST_DAYS_OF_A_COOKIE),
             Life::Moment => 0,
         }
@@ -183,8 +182,9 @@ pub struct DeclaredItem {
 impl CookieDeclaration {
     /// The declaration of a site. `client_id_life` is `[tracker].client_id_life`.
     #[must_use]
-    pub fn of(site: &Site, endpoint_path: &str, client_id_life: Duration, language: Language) -> Self {
+    pub fn of(site: &Site, endpoint_path: &str, client_id_life: ClientIdLife, language: Language) -> Self {
         let texts = Texts::of(language);
+        let client_id_life = site.client_id_life.min(client_id_life);
         let cookies = ITEMS.iter().map(|item| DeclaredItem {
             name: item.name,
             storage: item.storage,
@@ -263,14 +263,17 @@ mod tests {
         serde_json::from_value(document).unwrap()
     }
 
-    fn declared(consent: ConsentMode, days: u64, language: Language) -> CookieDeclaration {
-        CookieDeclaration::of(&site(consent), "/lfa", DAY * u32::try_from(days).unwrap(), language)
+    fn declared(consent: ConsentMode, language: Language) -> CookieDeclaration {
+        CookieDeclaration::of(&site(consent), "/lfa", ClientIdLife::LONGEST, language)
     }
 
     #[test]
-    fn lives_are_those_of_the_settings_and_never_longer_than_browsers_allow() {
-        for (configured, expected) in [(390, 390), (30, 30), (400, 400), (4000, 400)] {
-            let declaration = declared(ConsentMode::Required, configured, Language::English);
+    fn lives_are_the_shorter_of_the_sites_and_the_servers() {
+        for (own, servers, expected) in
+            [("400d", "390d", 390), ("30d", "400d", 30), ("400d", "400d", 400), ("90d", "60d", 60)]
+        {
+            let site = Site { client_id_life: own.parse().unwrap(), ..site(ConsentMode::Required) };
+            let declaration = CookieDeclaration::of(&site, "/lfa", servers.parse().unwrap(), Language::English);
             let life = |name| declaration.cookies.iter().find(|item| item.name == name).unwrap();
             assert_eq!(life("_lfa").life_days, expected);
             assert_eq!(life("_lfa_expiry").life_days, expected);
@@ -286,7 +289,7 @@ mod tests {
             (ConsentMode::Cookieless, "agreed", true),
             (ConsentMode::NotRequired, "first visit", false),
         ] {
-            let declaration = declared(mode, 400, Language::English);
+            let declaration = declared(mode, Language::English);
             assert!(declaration.cookies[0].stored.contains(words), "{mode:?}: {}", declaration.cookies[0].stored);
             assert_eq!(declaration.summary.contains("without"), anonymous, "{mode:?}: {}", declaration.summary);
         }
@@ -295,7 +298,7 @@ mod tests {
     #[test]
     fn every_language_says_everything() {
         for language in Language::ALL {
-            let declaration = declared(ConsentMode::Cookieless, 400, language);
+            let declaration = declared(ConsentMode::Cookieless, language);
             let html = declaration.to_html();
             for item in &declaration.cookies {
                 assert!(html.contains(item.name) && !item.purpose.is_empty() && !item.life.is_empty());

@@ -12,12 +12,13 @@ use super::{
     cookies::StoredChoice,
     language::{Language, escaped},
 };
+use crate::site::ClientIdLife;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::Full;
 use sha2::{Digest, Sha256};
-use std::{sync::LazyLock, time::Duration};
+use std::sync::LazyLock;
 use texts::Texts;
 
 const STYLE: &str = include_str!("page.css");
@@ -102,7 +103,7 @@ pub(super) struct View<'a> {
     pub(super) cookies: Vec<(&'static str, String)>,
     pub(super) choice: StoredChoice,
     pub(super) global_privacy_control: bool,
-    pub(super) client_id_life: Duration,
+    pub(super) client_id_life: ClientIdLife,
     /// What was just done.
     pub(super) done: Option<Action>,
 }

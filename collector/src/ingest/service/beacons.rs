@@ -188,7 +188,7 @@ impl<S: EventSink> Inner<S> {
             for cookie in removed_cookies(sender, &beacon) {
                 answer.headers_mut().append(header::SET_COOKIE, cookie);
             }
-        } else if let Some(cookie) = self.renewed_cookie(sender, &beacon) {
+        } else if let Some(cookie) = self.renewed_cookie(site, sender, &beacon) {
             answer.headers_mut().append(header::SET_COOKIE, cookie);
         }
         let beacon = spooled(site, sender.address, &user_agent, &parts.headers, now, beacon);
@@ -203,10 +203,11 @@ impl<S: EventSink> Inner<S> {
     }
 
     /// `_lfa` with the value it has, where page and collector share a domain.
-    fn renewed_cookie(&self, sender: &Sender<'_>, beacon: &Beacon<'_>) -> Option<HeaderValue> {
+    fn renewed_cookie(&self, site: &Site, sender: &Sender<'_>, beacon: &Beacon<'_>) -> Option<HeaderValue> {
         let client = beacon.client.filter(|_| beacon.consent != Consent::Unknown)?;
         let scope = shared_scope(sender, beacon)?;
-        cookies::renew_client_id(client, &scope, sender.https, self.settings.client_id_life)
+        let life = site.client_id_life.min(self.settings.client_id_life);
+        cookies::renew_client_id(client, &scope, sender.https, life.get())
     }
 
     /// Hands a record to the sink in a task of its own: a browser that goes away meanwhile can't leave

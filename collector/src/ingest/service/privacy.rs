@@ -65,6 +65,7 @@ impl<S: EventSink> Inner<S> {
             }
             None => {}
         }
+        let life = self.settings.client_id_life;
         opt_out::page(&opt_out::View {
             language: language.unwrap_or_else(|| accepted_language(parts)),
             endpoint_path: &self.settings.endpoint_path,
@@ -73,7 +74,7 @@ impl<S: EventSink> Inner<S> {
             cookies: stored,
             choice,
             global_privacy_control: sends_gpc(&parts.headers),
-            client_id_life: self.settings.client_id_life,
+            client_id_life: site.map_or(life, |site| site.client_id_life.min(life)),
             done,
         })
     }

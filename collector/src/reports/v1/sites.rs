@@ -15,7 +15,7 @@ use crate::{
         error::{Problem, ReportError},
         parameters::{FromPath, Parameters},
     },
-    site::{ConsentMode, Site, SiteId},
+    site::{ClientIdLife, ClientIdLifeError, ConsentMode, Site, SiteId},
     snapshot::Role,
 };
 use axum::{
@@ -79,11 +79,14 @@ pub(super) struct SiteRow {
     /// The owner's own networks, whose visits are dropped.
     #[schema(example = json!(["192.0.2.0/24"]))]
     own_networks: Vec<String>,
+    /// How long its visitors' ids are kept, in days, where the server's own setting is not shorter.
+    #[schema(example = "400d")]
+    client_id_life: String,
 }
 
 impl Row for SiteRow {
     const COLUMNS: &'static [&'static str] =
-        &["id", "name", "hosts", "timezone", "consent", "identify", "own_networks"];
+        &["id", "name", "hosts", "timezone", "consent", "identify", "own_networks", "client_id_life"];
 }
 
 impl From<&Site> for SiteRow {
@@ -96,6 +99,7 @@ impl From<&Site> for SiteRow {
             consent: site.consent.into(),
             identify: site.identify,
             own_networks: site.own_networks.iter().map(ToString::to_string).collect(),
+            client_id_life: site.client_id_life.to_string(),
         }
     }
 }
@@ -127,6 +131,14 @@ pub(super) struct NewSite {
     #[serde(default)]
     #[schema(example = json!(["192.0.2.0/24"]))]
     own_networks: Vec<String>,
+    /// Whole days, `1d` to `400d`; `400d` when absent.
+    #[serde(default = "longest_life")]
+    #[schema(example = "90d")]
+    client_id_life: String,
+}
+
+fn longest_life() -> String {
+    ClientIdLife::LONGEST.to_string()
 }
 
 fn utc() -> String {
@@ -160,6 +172,17 @@ pub(super) struct SiteChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     own_networks: Option<Vec<String>>,
+    /// Whole days, `1d` to `400d`.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, example = "90d")]
+    client_id_life: Option<String>,
+}
+
+fn life(text: &str) -> Result<ClientIdLife, ReportError> {
+    text.parse().map_err(|error: ClientIdLifeError| ReportError::Body {
+        field: "client_id_life".to_owned(),
+        detail: error.to_string(),
+    })
 }
 
 fn networks(texts: &[String]) -> Result<Vec<IpNet>, ReportError> {
@@ -251,8 +274,10 @@ pub(super) async fn create(
         detail: error.to_string(),
     })?;
     let own_networks = networks(&site.own_networks)?;
+    let client_id_life = life(&site.client_id_life)?;
+    let consent = site.consent.into();
     let NewSite { name, hosts, timezone, identify, .. } = site;
-    let site = Site { id: id.clone(), name, hosts, timezone, consent: site.consent.into(), identify, own_networks };
+    let site = Site { id: id.clone(), name, hosts, timezone, consent, identify, own_networks, client_id_life };
     let change = caller.begin_change()?;
     let outcome = shared.state.control.add_site(site, caller.now()).await;
     let site = recorded(change, outcome, Action::Create, Some(&id), |_| id.to_string())?;
@@ -280,6 +305,7 @@ pub(super) async fn change(
     caller.require(Role::Admin)?;
     let site = caller.account(&site)?;
     let own_networks = new.own_networks.as_deref().map(networks).transpose()?;
+    let client_id_life = new.client_id_life.as_deref().map(life).transpose()?;
     let id = site.id.clone();
     let mut site = Site::clone(&site);
     site.name = new.name.unwrap_or(site.name);
@@ -288,6 +314,7 @@ pub(super) async fn change(
     site.consent = new.consent.map_or(site.consent, Into::into);
     site.identify = new.identify.unwrap_or(site.identify);
     site.own_networks = own_networks.unwrap_or(site.own_networks);
+    site.client_id_life = client_id_life.unwrap_or(site.client_id_life);
     let change = caller.begin_change()?;
     let outcome = shared.state.control.set_site(site, caller.now()).await;
     let site = recorded(change, outcome, Action::Change, Some(&id), |_| id.to_string())?;

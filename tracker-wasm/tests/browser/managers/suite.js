@@ -5,8 +5,8 @@ import { test } from "node:test";
 import { html, open, serve, storedByUs } from "./page.js";
 
 /** The tracker's own files; they are asked for without any consent, and say nothing. */
-const FILES = /^GET \/lfa(\.[0-9a-f]{16}(\.\w+)?)?\.(js|wasm)$/;
-const ADAPTER = /^GET \/lfa\.[0-9a-f]{16}\.(?!(page|links|resend|framed)\.)\w+\.js$/;
+const FILES = /^GET \/lfa(\.[0-9a-f]{12}(\.\w+)?)?\.(js|wasm)$/;
+const ADAPTER = /^GET \/lfa\.[0-9a-f]{12}\.(?!(page|links|resend|framed)\.)\w+\.js$/;
 const ALL = ["_lfa", "_lfa_consent", "_lfa_expiry"];
 
 /**

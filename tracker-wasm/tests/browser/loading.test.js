@@ -167,22 +167,69 @@ describe("the script on a page", { timeout: 240_000, concurrency: 3 }, () => {
     },
   ));
 
-  test("in a frame the TCF of the page around it is heard", on(async ({ setting, page, recorder, pages, origin }) => {
-    const manager = PACKAGES["IAB TCF"];
-    await serve(pages, manager);
-    pages.set("/framed", `<!doctype html><title>Framed</title>${setting.tag("asking")}`);
-    const other = `http://other.shop.example:${pages.port}`;
-    pages.set("/", html(manager, `<iframe src="${other}/framed"></iframe>`, true));
-    await page.goto(origin);
-    await recorder.untilRequested(/\.__tcfapi\.js$/);
-    await quietly(page);
-    assert.deepEqual(recorder.beacons, []);
-    await manager.accept(page);
-    const [{ url }] = await recorder.until("pageview");
-    assert.equal(url, other + "/framed");
-    await manager.withdraw(page);
-    await recorder.until("forget");
-  }));
+  for (const [name, adapter] of [["IAB TCF", /\.__tcfapi\.js$/], ["IAB GPP", /\.__gpp\.js$/]]) {
+    test(`in a frame the ${name} of the page around it is heard`, on(async ({ setting, page, recorder, pages, origin }) => {
+      const manager = PACKAGES[name];
+      await serve(pages, manager);
+      pages.set("/framed", `<!doctype html><title>Framed</title>${setting.tag("asking")}`);
+      const other = `http://other.shop.example:${pages.port}`;
+      pages.set("/", html(manager, `<iframe src="${other}/framed"></iframe>`, true));
+      await page.goto(origin);
+      await recorder.untilRequested(adapter);
+      await quietly(page);
+      assert.deepEqual(recorder.beacons, []);
+      await manager.accept(page);
+      const [{ url }] = await recorder.until("pageview");
+      assert.equal(url, other + "/framed");
+      await manager.withdraw(page);
+      await recorder.until("forget");
+    }));
+  }
+
+  test("in another site's frame, whose storage is apart, a visit counts and nothing is thrown", on(
+    async ({ setting, context, page, recorder, pages, origin }) => {
+      const thrown = [];
+      page.on("pageerror", (error) => thrown.push(error));
+      pages.set("/framed", `<!doctype html><title>Framed</title>${setting.tag("open")}`);
+      const around = `http://www.firm.co.uk:${pages.port}/around`;
+      pages.set("/around", `<!doctype html><title>Around</title><iframe src="${origin}/framed"></iframe>`);
+      await page.goto(around);
+      const { client } = (await recorder.until("pageview"), recorder.beacons[0]);
+      assert.match(client, /^LF1\.1\./);
+      // What the frame stores is not the site's own.
+      const own = await context.newPage();
+      await own.goto(origin + "/framed");
+      await recorder.until("pageview", 2);
+      assert.notEqual(recorder.beacons.at(-1).client, client);
+      assert.deepEqual(thrown, []);
+    },
+  ));
+
+  for (const [why, waiting] of [
+    ["seven days", { since: Date.now() - 7 * DAY_S * 1e3 - 1, tries: 0 }],
+    ["six tries", { since: Date.now(), tries: 5 }],
+  ]) {
+    test(`a beacon is given up after ${why}`, on(async ({ setting, context, page, recorder, origin, put }) => {
+      put("");
+      await page.goto(origin);
+      const body = JSON.stringify({ v: 1, site: "open", consent: "granted", sent: 1, events: [{ id: "waiting", type: "custom" }] });
+      const line = JSON.stringify({ body, credentials: "omit", ...waiting });
+      await page.evaluate((line) => (localStorage._lfa_queue = line + "\n"), line);
+      // The collector is busy, however often it is asked.
+      let refused = 0;
+      await context.route(/\/lfa$/, (route, request) => {
+        if (!request.postData().includes("waiting")) return route.continue();
+        refused += 1;
+        return route.fulfill({ status: 503, headers: { "Access-Control-Allow-Origin": origin } });
+      });
+      put(setting.tag("open"));
+      await page.goto(origin);
+      await page.waitForFunction(() => localStorage._lfa_queue === "\n"); // An empty line: one was given up.
+      await quietly(page);
+      assert.equal(refused, why === "six tries" ? 1 : 0);
+      assert.ok(!recorder.events("custom").length);
+    }));
+  }
 
   for (const [site, choice, counted] of [
     ["quiet", "unknown", 1],

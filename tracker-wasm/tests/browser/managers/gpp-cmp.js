@@ -6,9 +6,27 @@ import { ask, chosen } from "./buttons.js";
 const SECTIONS = { tcfeuv2: 2, usnat: 7, usca: 8 };
 const section = window.applicableSection;
 
-// The stub of the specification, reduced to what a listener needs.
+// The stub of the specification, reduced to what a listener needs, with its way for frames: a locator, and messages.
 const queue = [];
 window.__gpp = (...call) => (call.length ? void queue.push(call) : queue);
+const locator = document.createElement("iframe");
+locator.name = "__gppLocator";
+locator.hidden = true;
+(document.body ?? document.documentElement).append(locator);
+addEventListener("message", ({ data, source }) => {
+  const isText = typeof data == "string";
+  let call;
+  try {
+    call = (isText ? JSON.parse(data) : data).__gppCall;
+  } catch {}
+  if (!call) return;
+  const { command, parameter = null, version = "1.1", callId } = call;
+  const answer = (returnValue, success) => {
+    const message = { __gppReturn: { returnValue, success, callId } };
+    source.postMessage(isText ? JSON.stringify(message) : message, "*");
+  };
+  window.__gpp(command, answer, parameter, version);
+});
 
 setTimeout(() => {
   const cmp = new CmpApi(10, 1);

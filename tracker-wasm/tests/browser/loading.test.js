@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { MOCKS, PACKAGES } from "./managers/managers.js";
 import { html, serve } from "./managers/page.js";
-import { arrange, started, startBrowser, stored } from "./setting.js";
+import { arrange, cookiesOf, started, startBrowser, stored } from "./setting.js";
 
 const SITES = {
   open: { consent: "not-required" },
@@ -147,7 +147,7 @@ describe("the script on a page", { timeout: 240_000, concurrency: 3 }, () => {
     put(setting.tag("brief"));
     await page.goto(origin);
     await recorder.until("pageview");
-    const [{ expires }] = await context.cookies();
+    const [{ expires }] = await cookiesOf(page);
     assert.ok(Math.abs(expires - Date.now() / 1000 - 30 * DAY_S) < 300, `${expires}`);
     const days = await page.evaluate(() => (Date.parse(localStorage._lfa_expiry) - Date.now()) / 864e5);
     assert.ok(days > 29.9 && days <= 30, `${days}`);

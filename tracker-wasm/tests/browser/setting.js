@@ -139,16 +139,19 @@ export async function arrange(sites, shared) {
 export const started = (page) => page.waitForFunction(() => window.lfa?.q && Object.hasOwn(window.lfa.q, "push"));
 
 /**
- * What is stored in the browser for the page.
+ * The browser's cookies, after what the page wrote.
  *
  * Chromium writes a page's cookies into another process and doesn't wait for that; a cookie that the page reads comes
  * after what it wrote, so one is read before the browser is asked for all of them.
  */
+export async function cookiesOf(page) {
+  await page.evaluate(() => void document.cookie);
+  return page.context().cookies();
+}
+
+/** What is stored in the browser for the page. */
 export async function stored(page) {
-  const storage = await page.evaluate(() => {
-    void document.cookie;
-    return Object.keys(localStorage).concat(Object.keys(sessionStorage));
-  });
-  const cookies = await page.context().cookies();
+  const cookies = await cookiesOf(page);
+  const storage = await page.evaluate(() => Object.keys(localStorage).concat(Object.keys(sessionStorage)));
   return { cookies: Object.fromEntries(cookies.map(({ name, value }) => [name, value])), storage };
 }

@@ -2,13 +2,14 @@
 
 use super::{Cluster, StoreError, migrate::quote};
 use arc_swap::ArcSwap;
-use clickhouse::Client;
+use clickhouse::{Client, Compression};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::{
     client::legacy::{Client as HttpClient, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+use url::{Host, Url};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -203,12 +204,41 @@ fn client(settings: &Settings) -> Client {
     if let Some((name, value)) = &settings.header {
         client = client.with_header(name, value);
     }
+    if is_on_this_machine(&settings.url) {
+        client = client.with_compression(Compression::None);
+    }
     client
+}
+
+/// Whether what is sent stays in this machine's memory, where packing it costs more than moving it.
+fn is_on_this_machine(url: &str) -> bool {
+    match Url::parse(url).ok().as_ref().and_then(Url::host) {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_leaves_the_machine_is_packed() {
+        for (url, expected) in [
+            ("http://127.0.0.1:8123", true),
+            ("http://127.8.0.1", true),
+            ("http://[::1]:8123/", true),
+            ("http://localhost:8123", true),
+            ("https://clickhouse.example.com", false),
+            ("http://10.0.0.5:8123", false),
+            ("http://localhost.example.com", false),
+            ("nonsense", false),
+        ] {
+            assert_eq!(is_on_this_machine(url), expected, "{url}");
+        }
+    }
 
     #[test]
     fn versions_are_ordered_by_year_and_number() {

@@ -96,7 +96,9 @@ pub(super) fn for_one_block(client: Client, token: Option<&str>) -> Client {
         .with_setting("max_insert_block_size", ONE_BLOCK)
         .with_setting("min_insert_block_size_rows", ONE_BLOCK)
         .with_setting("min_insert_block_size_bytes", ONE_BLOCK)
-        .with_setting("max_insert_threads", "1");
+        .with_setting("max_insert_threads", "1")
+        // Rows of one insert seldom replace each other, and merges and FINAL look for those that do.
+        .with_setting("optimize_on_insert", "0");
     match token {
         Some(token) => client.with_setting("insert_deduplicate", "1").with_setting("insert_deduplication_token", token),
         // Without a token ClickHouse would compare contents.

@@ -387,11 +387,12 @@ async fn the_tracker_that_is_built_in_finds_its_core() {
     let script = setup.get("/lfa.js", &[]).await;
     assert_eq!(script.status, StatusCode::OK, "no tracker in this build: `cargo xtask test` makes it first");
     assert!(script.text().contains(ALL_SITES) && !script.text().contains("%FIRMSIGHT%"));
-    let is_hash = |text: &&str| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let words =
-        |text: &str| text.split(|char: char| !char.is_ascii_alphanumeric()).map(str::to_owned).collect::<Vec<_>>();
-    let hash =
-        words(script.text()).into_iter().find(|word| is_hash(&word.as_str())).expect("the script names its core");
+    // A UUID's last group is twelve such digits too, but no word of its own.
+    let hash = script
+        .text()
+        .split(|char: char| !char.is_ascii_alphanumeric() && char != '-')
+        .find(|word| word.len() == 12 && word.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .expect("the script names its core");
     for (ending, content_type) in [("wasm", "application/wasm"), ("js", "text/javascript; charset=utf-8")] {
         let core = setup.get(&format!("/lfa.{hash}.{ending}"), &[("accept-encoding", "br")]).await;
         assert_eq!((core.status, core.header("content-type")), (StatusCode::OK, content_type));

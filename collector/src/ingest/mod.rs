@@ -12,6 +12,7 @@ pub mod client_address;
 pub mod cookie_declaration;
 mod cookies;
 pub mod crawler;
+mod html_page;
 pub mod language;
 mod opt_out;
 pub mod page_host;

@@ -7,7 +7,9 @@
 mod texts;
 
 use super::{
+    Answer,
     cookies::{CLIENT_ID, CONSENT},
+    html_page::HtmlPage,
     language::{Language, escaped},
 };
 use crate::site::{ClientIdLife, ConsentMode, Site};
@@ -247,9 +249,10 @@ impl CookieDeclaration {
 
 /// A whole page around the section.
 #[must_use]
-pub(super) fn page(declaration: &CookieDeclaration) -> String {
-    let heading = Texts::of(Language::of_tag(declaration.language).unwrap_or_default()).heading;
-    super::opt_out::document(declaration.language, heading, &format!("<main>\n{}</main>\n", declaration.to_html()))
+pub(super) fn page(declaration: &CookieDeclaration, cache_control: &'static str) -> Answer {
+    let title = Texts::of(Language::of_tag(declaration.language).unwrap_or_default()).heading;
+    let body = format!("<main>\n{}</main>\n", declaration.to_html());
+    HtmlPage { language: declaration.language, title, body: &body, script: None }.answer(cache_control)
 }
 
 #[cfg(test)]

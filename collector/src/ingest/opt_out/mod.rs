@@ -1,8 +1,7 @@
 //! The opt-out page: what is stored in this browser, and buttons to object, to erase and to take an objection back.
 //!
 //! A GET changes nothing and shows nothing but what the browser itself has sent; a POST counts only from the page
-//! itself. It is plain HTML; a script adds what the server can't see (local storage, the cookies' last days). Nothing else
-//! runs or loads: the Content-Security-Policy names style and script by their hashes.
+//! itself. It is plain HTML; a script adds what the server can't see (local storage, the cookies' last days).
 
 mod texts;
 
@@ -10,31 +9,14 @@ use super::{
     Answer,
     cookie_declaration::{ITEMS, Storage},
     cookies::StoredChoice,
+    html_page::HtmlPage,
     language::{Language, escaped},
 };
 use crate::site::ClientIdLife;
-use base64::{Engine, engine::general_purpose::STANDARD};
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, header};
-use http_body_util::Full;
-use sha2::{Digest, Sha256};
-use std::sync::LazyLock;
+use http::{HeaderMap, header};
 use texts::Texts;
 
-const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
-
-/// Allows this style and this script, and nothing else.
-static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; form-action 'self'; frame-ancestors 'none'; \
-         base-uri 'none'",
-        hash(STYLE),
-        hash(SCRIPT)
-    );
-    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"))
-});
 
 /// What a person asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,8 +112,8 @@ pub(super) fn page(view: &View<'_>) -> Answer {
     } else {
         body.push_str(&format!("<p>{}</p>\n", texts.out_of_reach));
     }
-    body.push_str(&format!("</main>\n<script>{SCRIPT}</script>\n"));
-    html(document(view.language.tag(), texts.title, &body), "no-store")
+    body.push_str("</main>\n");
+    HtmlPage { language: view.language.tag(), title: texts.title, body: &body, script: Some(SCRIPT) }.answer("no-store")
 }
 
 fn language_links(view: &View<'_>, texts: &Texts) -> String {
@@ -203,31 +185,4 @@ fn choice(view: &View<'_>, texts: &Texts) -> String {
     }
     out.push_str("</form>\n");
     out
-}
-
-/// A whole document in the pages' common style; `title` is plain, `body` is HTML.
-pub(super) fn document(language: &str, title: &str, body: &str) -> String {
-    format!(
-        "<!doctype html>\n<html lang=\"{language}\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"robots\" content=\"noindex\">\n\
-         <title>{title}</title>\n<style>{STYLE}</style>\n{body}</html>\n"
-    )
-}
-
-/// An HTML page of ours that can't be framed and runs and loads nothing of others.
-pub(super) fn html(text: String, cache_control: &'static str) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(text)));
-    let headers = answer.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, cache_control),
-        (header::VARY, "Accept-Language"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY.clone());
-    answer
 }

@@ -100,7 +100,7 @@ impl<S: EventSink> Inner<S> {
         const CACHE: &str = "public, max-age=300";
         let accepts_html = || text(&parts.headers, header::ACCEPT).is_some_and(|line| line.contains("text/html"));
         let mut answer = if ending == ".html" || ending.is_empty() && accepts_html() {
-            opt_out::html(cookie_declaration::page(&declaration), CACHE)
+            cookie_declaration::page(&declaration, CACHE)
         } else {
             let mut answer = Response::new(Full::new(Bytes::from(json!(declaration).to_string())));
             let headers = answer.headers_mut();

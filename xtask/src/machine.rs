@@ -71,6 +71,13 @@ fn shown(command: &Command) -> String {
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    // What cargo said of this program to it. The build script of `ring` asks for such words, so that all that stands on `ring` would
+    // be compiled once more whenever cargo is called from here and by hand in turns.
+    for (name, _) in env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.as_encoded_bytes().starts_with(start.as_bytes())) {
+            command.env_remove(name);
+        }
+    }
     if env::var_os("CARGO_TARGET_DIR").is_some() {
         // The collector's build script looks for the tracker beside the checkout unless it is told.
         command.env("FIRMSIGHT_TRACKER_FOLDER", target().join("tracker"));

@@ -300,9 +300,7 @@ async fn what_is_stored_as_visits_is_what_the_core_assembles() {
     let events: Vec<EventRow> = world.all("events FINAL").await;
     let assembled: Vec<_> = assemble(&events, VisitTimeout::default())
         .iter()
-        .map(|visit| {
-            (visit.landing.site.to_string(), visit.started_at(), visit.id(), visit.ended_at, visit.visible_ms())
-        })
+        .map(|visit| (visit.landing.site.clone(), visit.started_at(), visit.id(), visit.ended_at, visit.visible_ms()))
         .collect();
     let stored: Vec<_> = world
         .visits()
@@ -371,7 +369,7 @@ async fn company_days_are_what_counting_by_hand_gives() {
         .map(|row| {
             let date = jiff::civil::Date::constant(1970, 1, 1) + jiff::Span::new().days(row.day);
             let day = (row.visits, row.visitors, row.pageviews, row.first_visit_at.0, row.last_visit_at.0);
-            ((row.site, date.to_string(), row.company_id), day)
+            ((row.site.to_string(), date.to_string(), row.company_id), day)
         })
         .collect();
     assert_eq!(stored, counted_by_hand(&beacons));

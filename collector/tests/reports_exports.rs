@@ -34,7 +34,7 @@ struct World {
 async fn world() -> World {
     let store = support::store().await;
     let visit = |number: u64, domain: &str, at: &str| VisitRow {
-        company_name: domain.to_uppercase(),
+        company_name: domain.to_uppercase().into(),
         company_industry: "Retail".into(),
         country_code: "DE".into(),
         city: "Kiel".into(),

@@ -10,6 +10,7 @@ use collector::{
     store::{CompanyRow, Store, VisitRow},
     time::UnixMillis,
 };
+use compact_str::{CompactString, format_compact};
 use firmsight_resolver::CompanyId;
 use http::StatusCode;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -178,16 +179,16 @@ impl World {
     fn new(runner: &mut TestRunner) -> Self {
         let mut visits = Vec::new();
         let start = millis("2026-03-15T00:00:00Z").0;
-        let nasty = text();
+        let nasty = stored_text();
         for company in 0..40_u64 {
-            let domain = format!("c{company}.example");
+            let domain = format_compact!("c{company}.example");
             let name = draw(runner, &nasty);
             let industry = draw(runner, &nasty);
             for _ in 0..draw(runner, &(1..6)) {
                 let at = start + draw(runner, &(0..26 * 86_400_000_i64));
                 let mut visit = VisitRow {
                     company_name: name.clone(),
-                    company_domain: if company % 5 == 0 { String::new() } else { domain.clone() },
+                    company_domain: if company % 5 == 0 { CompactString::default() } else { domain.clone() },
                     company_industry: industry.clone(),
                     country_code: draw(runner, &nasty),
                     region: draw(runner, &nasty),
@@ -196,10 +197,10 @@ impl World {
                     medium: draw(runner, &nasty),
                     campaign: draw(runner, &nasty),
                     visit_length: draw(runner, &(0..200_u32)),
-                    event_names: draw(runner, &prop::collection::vec(nasty_ref(), 0..3)),
+                    event_names: draw(runner, &prop::collection::vec(stored_text(), 0..3)),
                     ..plain_visit("shop", visits.len() as u64 + 1, &domain, UnixMillis(at))
                 };
-                let pages = draw(runner, &prop::collection::vec(nasty_ref(), 1..5));
+                let pages = draw(runner, &prop::collection::vec(stored_text(), 1..5));
                 let steps: Vec<(i64, &str, &str)> = pages.iter().map(|_| (0, "/", "")).collect();
                 visit = visit.with_pages(&steps);
                 visit.route_path = pages;
@@ -284,11 +285,15 @@ impl World {
             Filter::Country(matched) => any(|visit| vec![&visit.country_code], "", matched),
             Filter::Region(matched) => any(|visit| vec![&visit.region], "", matched),
             Filter::City(matched) => any(|visit| vec![&visit.city], "", matched),
-            Filter::Page(matched) => any(|visit| visit.route_path.iter().map(String::as_str).collect(), "", matched),
+            Filter::Page(matched) => {
+                any(|visit| visit.route_path.iter().map(CompactString::as_str).collect(), "", matched)
+            }
             Filter::Source(matched) => any(|visit| vec![&visit.source], "(direct)", matched),
             Filter::Medium(matched) => any(|visit| vec![&visit.medium], "(none)", matched),
             Filter::Campaign(matched) => any(|visit| vec![&visit.campaign], "", matched),
-            Filter::Event(matched) => any(|visit| visit.event_names.iter().map(String::as_str).collect(), "", matched),
+            Filter::Event(matched) => {
+                any(|visit| visit.event_names.iter().map(CompactString::as_str).collect(), "", matched)
+            }
             Filter::Tag(matched) => marks.tags.iter().any(|tag| matches(matched, tag)),
             Filter::Assignee(matched) => matches(matched, &marks.assignee),
             Filter::List(lists) => marks.lists.iter().any(|list| lists.contains(list)),
@@ -328,8 +333,8 @@ fn facts(row: &CompanyRow) -> [bool; 5] {
     ]
 }
 
-fn nasty_ref() -> impl Strategy<Value = String> {
-    text()
+fn stored_text() -> impl Strategy<Value = CompactString> {
+    text().prop_map(CompactString::from)
 }
 
 fn within(range: &NumberRange, number: u64) -> bool {

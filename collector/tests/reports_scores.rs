@@ -10,6 +10,7 @@ use collector::{
     store::{CompanyRow, VisitRow},
     time::UnixMillis,
 };
+use compact_str::CompactString;
 use firmsight_resolver::CompanyId;
 use http::StatusCode;
 use jiff::{Timestamp, tz::TimeZone};
@@ -46,7 +47,7 @@ fn visits(runner: &mut TestRunner) -> Vec<VisitRow> {
     for company in 0..60_u64 {
         let domain = format!("c{company}.example");
         let known = draw(runner, &prop::array::uniform4(any::<bool>()));
-        let text = |is_known: bool, text: &str| if is_known { text.to_owned() } else { String::new() };
+        let text = |is_known: bool, text: &str| CompactString::from(if is_known { text } else { "" });
         for _ in 0..draw(runner, &prop_oneof![Just(1), 1..4, 5..30]) {
             let pages = draw(runner, &prop::collection::vec(prop::sample::select(PAGES), 1..9));
             let steps: Vec<(i64, &str, &str)> = pages.iter().map(|page| (0, *page, "")).collect();
@@ -58,7 +59,7 @@ fn visits(runner: &mut TestRunner) -> Vec<VisitRow> {
                 country_code: text(known[3], "DE"),
                 event_names: draw(runner, &prop::collection::vec(prop::sample::select(EVENTS), 0..2))
                     .into_iter()
-                    .map(str::to_owned)
+                    .map(CompactString::from)
                     .collect(),
                 ..plain_visit(
                     "shop",
@@ -89,9 +90,9 @@ fn reaches(goal: &GoalRule, visit: &VisitRow) -> bool {
         GoalRule::Page(wanted) => (&visit.route_path, wanted),
         GoalRule::Event(wanted) => (&visit.event_names, wanted),
     };
-    let lower = |text: &String| text.to_ascii_lowercase();
+    let lower = |text: &str| text.to_ascii_lowercase();
     texts.iter().any(|text| match wanted {
-        TextMatch::Is(wanted) => wanted.contains(text),
+        TextMatch::Is(wanted) => wanted.iter().any(|wanted| wanted == text),
         TextMatch::Contains(wanted) => wanted.iter().any(|part| lower(text).contains(&lower(part))),
         TextMatch::StartsWith(wanted) => wanted.iter().any(|part| lower(text).starts_with(&lower(part))),
     })

@@ -14,6 +14,7 @@ use collector::{
     store::{Store, VisitRow},
     time::UnixMillis,
 };
+use compact_str::{CompactString, format_compact};
 use firmsight_resolver::CompanyId;
 use http::{Method, Request, StatusCode};
 use jiff::{Timestamp, tz::TimeZone};
@@ -460,7 +461,8 @@ fn visits() -> Vec<VisitRow> {
             let company = number * 7 % 11;
             let pages = 1 + number % 4;
             let started = UnixMillis(start + i64::try_from(number).unwrap() * 77_777_777);
-            let text = |options: &[&str]| options[usize::try_from(number).unwrap() % options.len()].to_owned();
+            let text =
+                |options: &[&str]| CompactString::from(options[usize::try_from(number).unwrap() % options.len()]);
             VisitRow {
                 site: if number % 10 == 9 { "blog" } else { "shop" }.into(),
                 started_at: started,
@@ -479,9 +481,9 @@ fn visits() -> Vec<VisitRow> {
                 route_at: (0..pages).map(|_| started).collect(),
                 route_scheme: (0..pages).map(|_| "https".into()).collect(),
                 route_host: (0..pages).map(|_| "shop.example".into()).collect(),
-                route_path: (0..pages).map(|page| format!("/{}", (number + page) % 5)).collect(),
-                route_query: (0..pages).map(|_| String::new()).collect(),
-                route_title: (0..pages).map(|_| String::new()).collect(),
+                route_path: (0..pages).map(|page| format_compact!("/{}", (number + page) % 5)).collect(),
+                route_query: (0..pages).map(|_| CompactString::default()).collect(),
+                route_title: (0..pages).map(|_| CompactString::default()).collect(),
                 route_visible_ms: (0..pages).map(|_| 0).collect(),
                 route_scroll: (0..pages).map(|_| 0).collect(),
                 version: 1,
@@ -576,12 +578,12 @@ async fn breakdowns_equal_an_independent_count() {
     let dimensions: Vec<(&str, Values<'_>)> = vec![
         ("source", Box::new(|visit| vec![or(&visit.source, "(direct)")])),
         ("medium", Box::new(|visit| vec![or(&visit.medium, "(none)")])),
-        ("campaign", Box::new(|visit| vec![visit.campaign.clone()])),
-        ("country", Box::new(|visit| vec![visit.country_code.clone()])),
-        ("region", Box::new(|visit| vec![visit.region.clone()])),
-        ("city", Box::new(|visit| vec![visit.city.clone()])),
-        ("industry", Box::new(|visit| vec![visit.company_industry.clone()])),
-        ("device", Box::new(|visit| vec![visit.device.clone()])),
+        ("campaign", Box::new(|visit| vec![visit.campaign.to_string()])),
+        ("country", Box::new(|visit| vec![visit.country_code.to_string()])),
+        ("region", Box::new(|visit| vec![visit.region.to_string()])),
+        ("city", Box::new(|visit| vec![visit.city.to_string()])),
+        ("industry", Box::new(|visit| vec![visit.company_industry.to_string()])),
+        ("device", Box::new(|visit| vec![visit.device.to_string()])),
         (
             "referrer",
             Box::new(|visit| {

@@ -84,7 +84,7 @@ async fn a_visit_comes_back_as_it_went_in() {
         route_scheme: vec!["https".into(), "https".into()],
         route_host: vec!["shop.example".into(), "shop.example".into()],
         route_path: vec!["/".into(), "/b".into()],
-        route_query: vec![String::new(), "x=1".into()],
+        route_query: vec!["".into(), "x=1".into()],
         route_title: vec!["A".into(), "B".into()],
         route_visible_ms: vec![1, 2],
         route_scroll: vec![10, 100],

@@ -10,11 +10,12 @@
 //! 4. Drop counts are written, one row per batch, site, day and reason.
 //! 5. Only then is the segment removed and are its events counted as stored or dropped.
 //!
-//! [`Pipeline::run`] takes several segments into one *round*: steps 1 to 3 for one segment while the next is being
-//! decided, company days and drop counts once for all of them, because these cost as much as the day is long: the longer the
-//! last count took, the longer a round stays open for segments that come. Each segment keeps its own token; two are in memory
-//! at a time. A round that fails waits and is repeated; decisions stay as they were. Rows that ClickHouse refuses for what is in them are singled out by halving and given up, counted, as long as it takes
-//! others: a refusal of everything is a fault of the set-up and is waited out.
+//! [`Pipeline::run`] takes several segments into one *round*: visits around one segment's rows are rebuilt while the next
+//! segment is decided, company days and drop counts come once for all of them, because these cost as much as the day is long:
+//! the longer the last count took, the longer a round stays open for segments that come. Each segment keeps its own token; the
+//! rows of one are in memory at a time. A round that fails waits and is repeated; decisions stay as they were. Rows that
+//! ClickHouse refuses for what is in them are singled out by halving and given up, counted, as long as it takes others: a
+//! refusal of everything is a fault of the set-up and is waited out.
 
 pub mod attribution;
 mod batch;
@@ -78,7 +79,7 @@ pub struct Settings {
     pub resolve_deadline: Duration,
     /// Rounds begin at least this far apart, so that a busy site is rebuilt in larger portions.
     pub round_interval: Duration,
-    /// A round takes segments until it has this many events.
+    /// A round takes segments until it has this many events; a crash repeats it.
     pub round_events: u64,
     /// A round is counted after this time at the latest, however long the last count took.
     pub longest_round: Duration,
@@ -98,7 +99,7 @@ impl Default for Settings {
             resolve_at_once: 256,
             resolve_deadline: Duration::from_secs(10),
             round_interval: Duration::from_secs(1),
-            round_events: 1_000_000,
+            round_events: 4_000_000,
             longest_round: Duration::from_secs(60),
             first_wait: Duration::from_millis(200),
             longest_wait: Duration::from_secs(30),
@@ -268,22 +269,30 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
 
     /// Stores the rows of batches that are not stored yet, and the visits around them.
     async fn store_batches(&self, round: &mut Round) -> Result<(), PipelineError> {
-        for batch in round.batches.iter_mut().filter(|batch| !batch.is_refused) {
-            if batch.stored.is_none() {
-                match self.insert_batch(batch).await {
-                    Ok(()) => batch.inserted(),
-                    Err(error) if error.is_retryable() => return Err(error.into()),
-                    Err(error) => {
-                        batch.is_refused = true;
-                        round.refusal.get_or_insert(error);
-                        continue;
-                    }
+        self.insert_batches(round).await?;
+        self.rebuild_batches(round).await
+    }
+
+    /// Stores the rows of batches that are not stored yet; then the rows are no longer in memory.
+    async fn insert_batches(&self, round: &mut Round) -> Result<(), PipelineError> {
+        for batch in round.batches.iter_mut().filter(|batch| batch.stored.is_none() && !batch.is_refused) {
+            match self.insert_batch(batch).await {
+                Ok(()) => batch.inserted(),
+                Err(error) if error.is_retryable() => return Err(error.into()),
+                Err(error) => {
+                    batch.is_refused = true;
+                    round.refusal.get_or_insert(error);
                 }
             }
-            if !batch.has_visits {
-                round.forgotten.append(&mut batch.forgotten);
-                self.rebuild_visits(batch, &round.forgotten, &mut round.affected).await?;
-            }
+        }
+        Ok(())
+    }
+
+    /// Brings the visits around stored rows up to date, where that was not done yet.
+    async fn rebuild_batches(&self, round: &mut Round) -> Result<(), PipelineError> {
+        for batch in round.batches.iter_mut().filter(|batch| batch.stored.is_some() && !batch.has_visits) {
+            round.forgotten.append(&mut batch.forgotten);
+            self.rebuild_visits(batch, &round.forgotten, &mut round.affected).await?;
         }
         Ok(())
     }

@@ -7,9 +7,10 @@
 //!    included: their visitors and event times are what may have changed. Mostly that is the visitor of the
 //!    new row alone. When the same event came twice for two visitors (a consent given in between, a retry from
 //!    another network), both are rebuilt, and it counts for the one whose row came first: never twice.
-//! 2. *Their events*, around the touched times ([`Window`]). The inner select finds keys by visitor and event
-//!    time, the outer one reads every row of those keys and chooses the first arrival. `FINAL` would give the same but has to read all columns of all events of the site in
-//!    that time, because a filter by visitor must not come before the choice (docs/decisions/0002-counting.md has figures).
+//! 2. *Their events*, around the touched times ([`Window`]). The inner select finds keys by visitor and event time, the outer
+//!    one reads every row of those keys and chooses the first arrival. `FINAL` would give the same but has to read all columns
+//!    of all events of the site in that time, because a filter by visitor must not come before the choice
+//!    (docs/decisions/0002-counting.md has figures).
 //! 3. *Their visits*: new and changed ones are written whole. Stored ones that start in a settled span and were not
 //!    found again get a row with `is_deleted = 1` under their full key. That is decided after all visitors of the
 //!    round, because a visit can pass from one visitor to another and keep its key.
@@ -183,7 +184,7 @@ pub enum Scope {
 /// A visit's key and what became of it.
 #[derive(Debug, Row, Deserialize)]
 struct StoredVisit {
-    site: String,
+    site: CompactString,
     started_at: UnixMillis,
     visit_id: u64,
     owner: u64,
@@ -191,7 +192,7 @@ struct StoredVisit {
     companies: Vec<u64>,
 }
 
-type VisitKey = (String, UnixMillis, u64);
+type VisitKey = (CompactString, UnixMillis, u64);
 
 /// A row of the temporary table `touched_keys`.
 #[derive(Row, Serialize)]
@@ -301,7 +302,7 @@ impl Rebuilder {
             self.store.insert_visits(&rows).await?;
             found.extend(rows.into_iter().map(|row| (row.site, row.started_at, row.visit_id)));
             replaced.extend(stored.into_iter().filter(|visit| {
-                let span = spans.get(&(visit.site.as_str().into(), visit.owner));
+                let span = spans.get(&(visit.site.clone(), visit.owner));
                 visit.is_gone == 0 && span.is_some_and(|span| span.holds(visit.started_at))
             }));
         }
@@ -531,46 +532,46 @@ fn visit_row(visit: &Visit<'_>, version: u64) -> VisitRow {
     let pages = || shown.iter().map(|step| step.pageview);
     let route_at: Vec<UnixMillis> = pages().map(|page| page.event_time).collect();
     VisitRow {
-        site: landing.site.to_string(),
+        site: landing.site.clone(),
         started_at: visit.started_at(),
         visit_id: visit.id(),
         ended_at: visit.ended_at,
         visitor: landing.visitor,
         has_client: landing.has_client,
-        network_kind: first.network_kind.to_string(),
+        network_kind: first.network_kind.clone(),
         company_id: first.company_id,
-        company_name: first.company_name.to_string(),
-        company_domain: first.company_domain.to_string(),
-        company_industry: first.company_industry.to_string(),
-        company_source: first.company_source.to_string(),
+        company_name: first.company_name.clone(),
+        company_domain: first.company_domain.clone(),
+        company_industry: first.company_industry.clone(),
+        company_source: first.company_source.clone(),
         company_confidence: first.company_confidence,
-        country_code: first.country_code.to_string(),
-        region: first.region.to_string(),
-        city: first.city.to_string(),
+        country_code: first.country_code.clone(),
+        region: first.region.clone(),
+        city: first.city.clone(),
         asn: first.asn,
-        source: landing.source.to_string(),
-        medium: landing.medium.to_string(),
-        campaign: landing.campaign.to_string(),
-        term: landing.term.to_string(),
-        referrer: landing.referrer.to_string(),
-        device: landing.device.to_string(),
-        browser: landing.browser.to_string(),
-        os: landing.os.to_string(),
-        language: landing.language.to_string(),
+        source: landing.source.clone(),
+        medium: landing.medium.clone(),
+        campaign: landing.campaign.clone(),
+        term: landing.term.clone(),
+        referrer: landing.referrer.clone(),
+        device: landing.device.clone(),
+        browser: landing.browser.clone(),
+        os: landing.os.clone(),
+        language: landing.language.clone(),
         pageviews: u32::try_from(visit.route.len()).unwrap_or(u32::MAX),
         events: visit.events,
         visible_ms: visit.visible_ms(),
         visit_length: seconds_on_pages(&route_at).iter().copied().fold(0, u32::saturating_add),
-        event_names: visit.event_names.iter().map(|name| (*name).to_owned()).collect(),
+        event_names: visit.event_names.iter().map(|name| CompactString::from(*name)).collect(),
         email: visit.identity.email.clone(),
         first_name: visit.identity.first_name.clone(),
         last_name: visit.identity.last_name.clone(),
         route_at,
-        route_scheme: pages().map(|page| page.scheme.to_string()).collect(),
-        route_host: pages().map(|page| page.host.to_string()).collect(),
-        route_path: pages().map(|page| page.path.to_string()).collect(),
-        route_query: pages().map(|page| page.query.to_string()).collect(),
-        route_title: pages().map(|page| page.title.to_string()).collect(),
+        route_scheme: pages().map(|page| page.scheme.clone()).collect(),
+        route_host: pages().map(|page| page.host.clone()).collect(),
+        route_path: pages().map(|page| page.path.clone()).collect(),
+        route_query: pages().map(|page| page.query.clone()).collect(),
+        route_title: pages().map(|page| page.title.clone()).collect(),
         route_visible_ms: shown.iter().map(|step| step.visible_ms).collect(),
         route_scroll: shown.iter().map(|step| step.scroll).collect(),
         version,

@@ -120,14 +120,15 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
             while round.refusal.is_none()
                 && let Some(next) = held.iter_mut().find(|held| !held.is_prepared)
             {
-                // ClickHouse works on one segment while the next is decided.
-                let (stored, read) = tokio::join!(self.store_batches(round), self.read(rounds.spool, &next.segment));
+                // While visits are rebuilt around one segment's rows, which are no longer held, the next segment is decided.
+                self.insert_batches(round).await?;
+                let (rebuilt, read) = tokio::join!(self.rebuild_batches(round), self.read(rounds.spool, &next.segment));
                 round.batches.push(read?);
                 next.is_prepared = true;
                 if was_made_before(&next.segment, rounds.started) {
                     round.scope = Scope::WholeDays;
                 }
-                stored?;
+                rebuilt?;
             }
             self.store_batches(round).await?;
             if round.refusal.is_some() || !self.take_next(rounds, held, open_until).await {

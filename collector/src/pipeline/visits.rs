@@ -32,6 +32,7 @@
 
 use crate::{store::EventRow, time::UnixMillis};
 use beacon::EventKind;
+use compact_str::CompactString;
 use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -98,11 +99,11 @@ pub struct RouteStep<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// E-mail address.
-    pub email: String,
+    pub email: CompactString,
     /// First name.
-    pub first_name: String,
+    pub first_name: CompactString,
     /// Last name.
-    pub last_name: String,
+    pub last_name: CompactString,
 }
 
 /// A visit.
@@ -356,7 +357,7 @@ impl Identity {
             if let Some(text) = props.get(name).and_then(serde_json::Value::as_str).map(str::trim)
                 && !text.is_empty()
             {
-                *slot = text[..text.floor_char_boundary(MAX_IDENTITY_BYTES)].to_owned();
+                *slot = text[..text.floor_char_boundary(MAX_IDENTITY_BYTES)].into();
             }
         }
     }
@@ -481,8 +482,7 @@ mod tests {
             identify(3, r#"{"email":" ada@acme.example ","last_name":7}"#),
             identify(4, "not json"),
         ];
-        let expected =
-            Identity { email: "ada@acme.example".to_owned(), first_name: "Ada".to_owned(), last_name: String::new() };
+        let expected = Identity { email: "ada@acme.example".into(), first_name: "Ada".into(), last_name: "".into() };
         assert_eq!(assemble(&events, VisitTimeout::default())[0].identity, expected);
     }
 

@@ -101,7 +101,7 @@ pub struct EventRow {
 #[derive(Clone, Debug, Default, PartialEq, Row, Serialize, Deserialize)]
 pub struct VisitRow {
     /// Site id.
-    pub site: String,
+    pub site: CompactString,
     /// Time of its first event.
     pub started_at: UnixMillis,
     /// Derived from its first pageview's event id.
@@ -113,45 +113,45 @@ pub struct VisitRow {
     /// Whether the visitor has a client id.
     pub has_client: bool,
     /// Network kind.
-    pub network_kind: String,
+    pub network_kind: CompactString,
     /// Company; 0 for none.
     pub company_id: u64,
     /// The company's name.
-    pub company_name: String,
+    pub company_name: CompactString,
     /// The company's registrable domain.
-    pub company_domain: String,
+    pub company_domain: CompactString,
     /// The company's industry.
-    pub company_industry: String,
+    pub company_industry: CompactString,
     /// What named the company.
-    pub company_source: String,
+    pub company_source: CompactString,
     /// Confidence in the company, 0 to 1.
     pub company_confidence: f32,
     /// Country, ISO 3166-1 alpha-2.
-    pub country_code: String,
+    pub country_code: CompactString,
     /// Region.
-    pub region: String,
+    pub region: CompactString,
     /// City.
-    pub city: String,
+    pub city: CompactString,
     /// Autonomous system number.
     pub asn: u32,
     /// Traffic source.
-    pub source: String,
+    pub source: CompactString,
     /// Traffic medium.
-    pub medium: String,
+    pub medium: CompactString,
     /// Campaign.
-    pub campaign: String,
+    pub campaign: CompactString,
     /// Search term.
-    pub term: String,
+    pub term: CompactString,
     /// Where the visitor came from.
-    pub referrer: String,
+    pub referrer: CompactString,
     /// Device class.
-    pub device: String,
+    pub device: CompactString,
     /// Browser.
-    pub browser: String,
+    pub browser: CompactString,
     /// Operating system.
-    pub os: String,
+    pub os: CompactString,
     /// The browser's language.
-    pub language: String,
+    pub language: CompactString,
     /// Pageviews.
     pub pageviews: u32,
     /// Events.
@@ -161,25 +161,25 @@ pub struct VisitRow {
     /// Whole seconds from each page of the route to the next, summed.
     pub visit_length: u32,
     /// Names of its events that goals can be made of, each once.
-    pub event_names: Vec<String>,
+    pub event_names: Vec<CompactString>,
     /// E-mail address of an identified visitor.
-    pub email: String,
+    pub email: CompactString,
     /// First name of an identified visitor.
-    pub first_name: String,
+    pub first_name: CompactString,
     /// Last name of an identified visitor.
-    pub last_name: String,
+    pub last_name: CompactString,
     /// Time of each pageview, oldest first; all route columns have the same length.
     pub route_at: Vec<UnixMillis>,
     /// Scheme of each page.
-    pub route_scheme: Vec<String>,
+    pub route_scheme: Vec<CompactString>,
     /// Host of each page.
-    pub route_host: Vec<String>,
+    pub route_host: Vec<CompactString>,
     /// Path of each page.
-    pub route_path: Vec<String>,
+    pub route_path: Vec<CompactString>,
     /// Query of each page.
-    pub route_query: Vec<String>,
+    pub route_query: Vec<CompactString>,
     /// Title of each page.
-    pub route_title: Vec<String>,
+    pub route_title: Vec<CompactString>,
     /// Visible time of each page in milliseconds.
     pub route_visible_ms: Vec<u32>,
     /// Deepest scroll of each page, percent.
@@ -194,25 +194,25 @@ pub struct VisitRow {
 #[derive(Clone, Debug, Default, PartialEq, Row, Serialize, Deserialize)]
 pub struct CompanyDayRow {
     /// Site id.
-    pub site: String,
+    pub site: CompactString,
     /// Company; never 0.
     pub company_id: u64,
     /// The site's local day, as days since 1970-01-01.
     pub day: u16,
     /// The company's name.
-    pub company_name: String,
+    pub company_name: CompactString,
     /// The company's registrable domain.
-    pub company_domain: String,
+    pub company_domain: CompactString,
     /// The company's industry.
-    pub company_industry: String,
+    pub company_industry: CompactString,
     /// Confidence in the company, 0 to 1.
     pub company_confidence: f32,
     /// Country of the latest visit, ISO 3166-1 alpha-2.
-    pub country_code: String,
+    pub country_code: CompactString,
     /// Region of the latest visit.
-    pub region: String,
+    pub region: CompactString,
     /// City of the latest visit.
-    pub city: String,
+    pub city: CompactString,
     /// Visits.
     pub visits: u32,
     /// Visits of one pageview.
@@ -230,23 +230,23 @@ pub struct CompanyDayRow {
     /// Start of the last visit.
     pub last_visit_at: UnixMillis,
     /// Traffic sources, each once; empty text for none.
-    pub sources: Vec<String>,
+    pub sources: Vec<CompactString>,
     /// Traffic mediums, each once.
-    pub mediums: Vec<String>,
+    pub mediums: Vec<CompactString>,
     /// Campaigns, each once.
-    pub campaigns: Vec<String>,
+    pub campaigns: Vec<CompactString>,
     /// Search terms, each once.
-    pub terms: Vec<String>,
+    pub terms: Vec<CompactString>,
     /// Countries visited from, each once.
-    pub countries: Vec<String>,
+    pub countries: Vec<CompactString>,
     /// Regions visited from, each once.
-    pub regions: Vec<String>,
+    pub regions: Vec<CompactString>,
     /// Cities visited from, each once.
-    pub cities: Vec<String>,
+    pub cities: Vec<CompactString>,
     /// Paths of pages, each once.
-    pub paths: Vec<String>,
+    pub paths: Vec<CompactString>,
     /// Names of events, each once.
-    pub event_names: Vec<String>,
+    pub event_names: Vec<CompactString>,
     /// Of rows with the same key the highest version counts.
     pub version: u64,
     /// 1 when a rebuild no longer finds it.

@@ -4,6 +4,7 @@ use collector::{
     store::{CompanyDayRow, CompanyRow, Store, VisitRow},
     time::UnixMillis,
 };
+use compact_str::{CompactString, format_compact};
 use firmsight_resolver::CompanyId;
 use jiff::{Timestamp, civil::date, tz::TimeZone};
 use std::collections::BTreeMap;
@@ -41,16 +42,15 @@ impl WithPages for VisitRow {
     /// Pages as milliseconds after the start, path with query, title.
     fn with_pages(mut self, pages: &[(i64, &str, &str)]) -> Self {
         let address = |page: &str| {
-            page.split_once('?')
-                .map_or((page.to_owned(), String::new()), |(path, query)| (path.to_owned(), query.to_owned()))
+            page.split_once('?').map_or((page.into(), "".into()), |(path, query)| (path.into(), query.into()))
         };
         self.pageviews = pages.len() as u32;
         self.route_at = pages.iter().map(|(after, ..)| UnixMillis(self.started_at.0 + after)).collect();
-        self.route_scheme = pages.iter().map(|_| "https".to_owned()).collect();
-        self.route_host = pages.iter().map(|_| format!("{}.example", self.site)).collect();
+        self.route_scheme = pages.iter().map(|_| "https".into()).collect();
+        self.route_host = pages.iter().map(|_| format_compact!("{}.example", self.site)).collect();
         self.route_path = pages.iter().map(|(_, page, _)| address(page).0).collect();
         self.route_query = pages.iter().map(|(_, page, _)| address(page).1).collect();
-        self.route_title = pages.iter().map(|(.., title)| (*title).to_owned()).collect();
+        self.route_title = pages.iter().map(|(.., title)| (*title).into()).collect();
         self.route_visible_ms = vec![0; pages.len()];
         self.route_scroll = vec![0; pages.len()];
         self
@@ -60,7 +60,7 @@ impl WithPages for VisitRow {
 /// The company days of visits, counted here rather than by the collector.
 pub(crate) fn company_days(visits: &[VisitRow], timezone: &str) -> Vec<CompanyDayRow> {
     let zone = TimeZone::get(timezone).unwrap();
-    let mut days: BTreeMap<(String, u16, u64), CompanyDayRow> = BTreeMap::new();
+    let mut days: BTreeMap<(CompactString, u16, u64), CompanyDayRow> = BTreeMap::new();
     for visit in visits.iter().filter(|visit| visit.is_deleted == 0) {
         let local = zone.to_datetime(Timestamp::from_millisecond(visit.started_at.0).unwrap()).date();
         let day = local.since(date(1970, 1, 1)).unwrap().get_days() as u16;
@@ -105,22 +105,22 @@ pub(crate) fn company_days(visits: &[VisitRow], timezone: &str) -> Vec<CompanyDa
 
 /// The companies of company days, counted here as well.
 pub(crate) fn companies(days: &[CompanyDayRow]) -> Vec<CompanyRow> {
-    let mut companies: BTreeMap<(String, u64), CompanyRow> = BTreeMap::new();
+    let mut companies: BTreeMap<(CompactString, u64), CompanyRow> = BTreeMap::new();
     for day in days {
         let row = companies.entry((day.site.clone(), day.company_id)).or_insert_with(|| CompanyRow {
-            site: day.site.clone(),
+            site: day.site.to_string(),
             company_id: day.company_id,
             first_visit_at: day.first_visit_at,
             version: day.version,
             is_deleted: day.is_deleted,
             ..CompanyRow::default()
         });
-        row.name = day.company_name.clone();
-        row.domain = day.company_domain.clone();
-        row.industry = day.company_industry.clone();
-        row.country_code = day.country_code.clone();
-        row.region = day.region.clone();
-        row.city = day.city.clone();
+        row.name = day.company_name.to_string();
+        row.domain = day.company_domain.to_string();
+        row.industry = day.company_industry.to_string();
+        row.country_code = day.country_code.to_string();
+        row.region = day.region.to_string();
+        row.city = day.city.to_string();
         row.visits += u64::from(day.visits);
         row.pageviews += u64::from(day.pageviews);
         row.active_days += 1;

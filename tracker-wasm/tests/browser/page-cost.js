@@ -28,6 +28,13 @@ const SNIPPETS = {
     `<script async src="${address}"></script>`,
 };
 
+/** What a tracker with a cookie can't do without, and nothing else: what the browser takes for it is nobody's code. */
+const FLOOR = `
+document.cookie;
+document.cookie = "_floor=1;path=/;max-age=86400";
+localStorage._floor = 1;
+fetch("/collect", { method: "POST", body: "{}", keepalive: true }).then(({ status }) => status);`;
+
 /** Main-thread milliseconds of a trace: all tasks, scripts, and the longest task. */
 function cost(events) {
   const isPage = ({ name, args }) => name === "navigationStart" && /^http/.test(args.data?.documentLoaderURL ?? "");
@@ -91,11 +98,15 @@ setting.pages.set("/counting", page(setting.tag("open")));
 rows.set("Firmsight, counting", "/counting");
 setting.pages.set("/cookieless", page(setting.tag("plain")));
 rows.set("Firmsight, counting without cookies", "/cookieless");
+const script = (body) => ({ body, headers: { "Content-Type": "text/javascript; charset=utf-8" } });
+setting.pages.set("/floor.js", script(FLOOR));
+setting.pages.set("/floor", page('<script async src="/floor.js"></script>'));
+rows.set("a cookie read and written, one item stored, one request", "/floor");
 for (const other of others) {
   const [title, file] = other.split("=");
   const name = title.slice(0, title.lastIndexOf(" "));
   const address = `/${rows.size}.js`;
-  setting.pages.set(address, { body: await readFile(file), headers: { "Content-Type": "text/javascript; charset=utf-8" } });
+  setting.pages.set(address, script(await readFile(file)));
   setting.pages.set(`/${rows.size}`, page(SNIPPETS[name](address, setting.origin)));
   rows.set(title, `/${rows.size}`);
 }

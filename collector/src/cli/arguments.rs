@@ -164,7 +164,7 @@ pub(super) struct SiteAdd {
     /// Your own networks, whose visits are dropped; may be given several times
     #[arg(long = "own-network", num_args = 1.., value_name = "CIDR", value_parser = network)]
     pub(super) own_networks: Vec<IpNet>,
-    /// How long its visitors' ids are kept, in days; not longer than [tracker].client_id_life
+    /// How long its visitors' ids are kept, in days; not longer than the setting client_id_life of the tracker
     #[arg(long, value_name = "DAYSd", default_value = "400d")]
     pub(super) client_id_life: ClientIdLife,
 }
@@ -192,7 +192,7 @@ pub(super) struct SiteSet {
     /// Your own networks, in place of the old ones
     #[arg(long = "own-network", num_args = 1.., value_name = "CIDR", value_parser = network)]
     pub(super) own_networks: Option<Vec<IpNet>>,
-    /// How long its visitors' ids are kept, in days; not longer than [tracker].client_id_life
+    /// How long its visitors' ids are kept, in days; not longer than the setting client_id_life of the tracker
     #[arg(long, value_name = "DAYSd")]
     pub(super) client_id_life: Option<ClientIdLife>,
 }

@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
     let half = collector(&installation, false, Load { rate: half_rate, ..load })?;
     let everything = collector(&installation, true, load)?;
 
-    println!("\n{}", machine_line());
+    println!("\n{}", machine_line()?);
     println!("fdatasync of 4 KiB, median of 200: {} µs", fdatasync.as_micros());
     println!(
         "{} connections, {} s a row, one pageview a beacon; processor time and memory are the server process's own\n",

@@ -1,17 +1,19 @@
 //! `cargo xtask bench`: measures on this machine and prints tables; asserts nothing.
 
 mod ingest;
+mod insert;
 mod load;
 mod page_cost;
 mod peers;
 mod pipeline;
 mod process;
 mod reports;
+mod resolver;
 mod soak;
 mod tracker_sizes;
 
-use crate::error::Error;
-use std::fs;
+use crate::{error::Error, machine};
+use std::{fs, process::Command};
 
 /// What the task takes.
 #[derive(clap::Args)]
@@ -41,6 +43,10 @@ enum What {
         #[arg(long, default_value_t = 15)]
         loads: u32,
     },
+    /// Events into ClickHouse, by how many an insert has.
+    Insert,
+    /// What verdicts and names cost.
+    Resolver,
     /// The time of report queries over a year of one busy site, and what a pageview takes on disk.
     Reports {
         /// Pageviews that are made first, through the pipeline; kept for the next run under `target/bench-reports`.
@@ -57,13 +63,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         Some(What::Soak(arguments)) => soak::run(arguments),
         Some(What::Tracker) => tracker_sizes::run(),
         Some(What::PageCost { loads }) => page_cost::run(*loads),
+        Some(What::Insert) => insert::run(),
+        Some(What::Resolver) => resolver::run(),
         Some(What::Reports { pageviews }) => reports::run(*pageviews),
     }
 }
 
-fn machine_line() -> String {
+/// Machine and versions, for the top of a table.
+fn machine_line() -> Result<String, Error> {
     let model = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = model.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown processor");
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{cores} cores of {}", model.trim_start_matches([' ', '\t', ':']))
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let rustc = machine::output(Command::new("rustc").arg("--version"))?;
+    Ok(format!(
+        "{cores} cores of {}; Linux {}; {rustc}; Firmsight {}; ClickHouse {}",
+        model.trim_start_matches([' ', '\t', ':']),
+        kernel.trim(),
+        env!("CARGO_PKG_VERSION"),
+        geoip_data::CLICKHOUSE.version,
+    ))
 }

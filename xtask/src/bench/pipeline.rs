@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
     let server = installation.serve(true)?;
     let drain = until_stored(&server)?;
 
-    println!("\n{}", machine_line());
+    println!("\n{}", machine_line()?);
     println!("fdatasync of 4 KiB, median of 200: {} µs\n", fdatasync.as_micros());
     println!("| what | events | events/s | collector CPU µs/event | ClickHouse CPU µs/event | most anonymous RSS MB |");
     println!("|---|---|---|---|---|---|");

@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
     build::run()?;
     let installation = Installation::new(&machine::target().join("bench"))?;
     let server = installation.serve(true)?;
-    println!("\n{}\n", machine_line());
+    println!("\n{}\n", machine_line()?);
     println!(
         "| minute | beacons/s | p99 | not 2xx | most anonymous RSS MB | file descriptors | events waiting | ClickHouse RSS MB |"
     );

@@ -1,9 +1,11 @@
-//! The load of `cargo xtask bench reports`: a site's year of traffic through the pipeline, then the time of report queries.
+//! The load of `cargo xtask bench reports`, a site's year of traffic through the pipeline and then the time of report queries, and
+//! of `cargo xtask bench insert`.
 //!
-//! `reports_load generate FOLDER PAGEVIEWS` fills a store, and goes on where it stopped; `reports_load measure FOLDER` asks
-//! the reports API, without a socket. Beacons are made here and resolved by a table, so what is measured is the store.
+//! `store_load generate FOLDER PAGEVIEWS` fills a store, and goes on where it stopped; `store_load measure FOLDER` asks
+//! the reports API, without a socket; `store_load insert FOLDER` times inserts. Beacons are made here and resolved by a table, so what is measured is the store.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark has nobody to answer to")]
 
+mod insert;
 mod measure;
 mod traffic;
 
@@ -33,7 +35,8 @@ fn main() {
             runtime.block_on(generate(Path::new(folder), pageviews.parse().unwrap()));
         }
         ["measure", folder] => runtime.block_on(measure::run(Path::new(folder))),
-        _ => panic!("reports_load generate FOLDER PAGEVIEWS | measure FOLDER"),
+        ["insert", folder] => runtime.block_on(insert::run(Path::new(folder))),
+        _ => panic!("store_load generate FOLDER PAGEVIEWS | measure FOLDER | insert FOLDER"),
     }
 }
 

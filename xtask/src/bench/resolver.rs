@@ -7,7 +7,7 @@ use std::fs;
 /// Folder of a measurement below criterion's own, and what it is.
 const MEASURED: &[(&str, &str)] = &[
     ("verdict/cached", "a verdict that was given before"),
-    ("verdict/door", "door"),
+    ("verdict/door", "only the kind of network, as the door asks for it, uncached"),
     ("verdict/local", "a whole verdict without DNS, uncached"),
     ("verdict/name", "a host name through the rules"),
     ("verdict/name_with_address", "a host name on a known address"),
@@ -30,7 +30,7 @@ pub(super) fn run() -> Result<(), Error> {
 
 /// The mean that criterion wrote down.
 fn nanoseconds(measured: &str) -> Result<f64, Error> {
-    let file = machine::target().join("criterion").join(measured.replace('/', std::path::MAIN_SEPARATOR_STR));
+    let file = machine::target().join("criterion").join(measured);
     let file = file.join("new").join("estimates.json");
     let text = fs::read_to_string(&file).map_err(Error::file(&file))?;
     let estimates: serde_json::Value = serde_json::from_str(&text).map_err(|error| Error::Other(error.to_string()))?;

@@ -84,12 +84,18 @@ pub(crate) fn number(text: &[u8]) -> u32 {
     number
 }
 
+/// Whether two texts are the same. The comparison that slices have is larger, where it was compiled beforehand most of all.
+#[inline(never)]
+pub(crate) fn same(text: &[u8], other: &[u8]) -> bool {
+    text.iter().eq(other)
+}
+
 /// The position of `word` in a list separated by spaces; how many there are when it is not among them.
 #[inline(never)]
 pub(crate) fn position(list: &[u8], word: &[u8]) -> u8 {
     let mut position = 0;
     for known in Fields::new(list, b' ') {
-        if known == word {
+        if same(known, word) {
             break;
         }
         position += 1;

@@ -1,6 +1,6 @@
 //! Addresses: cleaned, compared, taken apart.
 
-use crate::bytes::{cut, shorten};
+use crate::bytes::{cut, position, shorten};
 
 /// The address as it is sent: without its fragment, which may carry tokens, unless `routes` allows one that begins
 /// with `/` or `!`; and without its query where it would be longer than the collector takes. None for anything but
@@ -8,7 +8,7 @@ use crate::bytes::{cut, shorten};
 #[inline(never)]
 pub(crate) fn clean(address: &[u8], routes: bool) -> Option<&[u8]> {
     let (scheme, _) = cut(address, b':');
-    if scheme != b"http" && scheme != b"https" {
+    if position(b"http https", scheme) > 1 {
         return None;
     }
     let (shown, fragment) = cut(address, b'#');

@@ -2,7 +2,7 @@
 
 use crate::{
     FIELD,
-    bytes::{self, Fields, number, position, push, push_byte, push_json, push_number, shorten},
+    bytes::{self, Fields, number, position, push, push_byte, push_json, push_number, same, shorten},
     consent::{Choice, Mode, Permission, Said},
     cookies,
     effects::{self, Effects},
@@ -302,11 +302,11 @@ impl<'a> Tracker<'a> {
             return;
         };
         let before = self.state[Url];
-        if before == url {
+        if same(before, url) {
             return;
         }
         // Routers replace the address to redirect, but filters and search fields replace its query while one types.
-        if replaced && counts & REPLACE == 0 && page::without_query(before) == page::without_query(url) {
+        if replaced && counts & REPLACE == 0 && same(page::without_query(before), page::without_query(url)) {
             self.state[Url] = url;
             return;
         }

@@ -80,7 +80,10 @@ pub(crate) fn run() -> Result<(), Error> {
     let built = assemble(&wasm)?;
     built.write(&folder)?;
     built.print_sizes();
-    built.check_sizes()?;
+    // A test holds the sizes. Whoever has another compiler gets a few bytes more or less, and a tracker all the same.
+    if let Err(too_large) = built.check_sizes() {
+        eprintln!("tracker: warning: {too_large}");
+    }
     fs::write(&stamp, inputs).map_err(Error::file(&stamp))
 }
 

@@ -10,7 +10,10 @@ describe("the tracker with the real collector", { timeout: 180_000 }, () => {
   let collector, browser, pages, context;
 
   before(async () => {
-    [collector, browser, pages] = await Promise.all([startCollector(SITES), startBrowser(), startPages()]);
+    // One after the other: what started is ended, though what comes next may fail.
+    collector = await startCollector(SITES);
+    browser = await startBrowser();
+    pages = await startPages();
   });
   after(async () => {
     await browser?.close();

@@ -16,7 +16,8 @@ describe("a withdrawal, from the consent manager to ClickHouse", { timeout: 240_
 
   before(async () => {
     const sites = Object.fromEntries(Object.keys(MANAGERS).map((id) => [id, "required"]));
-    [collector, browser] = await Promise.all([startCollector(sites), startBrowser()]);
+    collector = await startCollector(sites);
+    browser = await startBrowser();
   });
   after(async () => {
     await browser?.close();

@@ -12,7 +12,8 @@ describe("the opt-out page", { timeout: 240_000 }, () => {
   const pages = new Map();
 
   before(async () => {
-    [collector, browser] = await Promise.all([startCollector(SITES, pages), startBrowser()]);
+    collector = await startCollector(SITES, pages);
+    browser = await startBrowser();
     for (const site of Object.keys(SITES)) pages.set(`/${site}`, PAGE(site));
     pages.set("/favicon.ico", "");
     pages.set("/frame", '<!doctype html><iframe src="/lfa/privacy"></iframe>');

@@ -55,6 +55,8 @@ export async function startCollector(sites, pages = new Map(), settings = {}) {
   const environment = {
     PATH: process.env.PATH,
     HOME: process.env.HOME,
+    // Where the data files are.
+    ...(process.env.XDG_CACHE_HOME && { XDG_CACHE_HOME: process.env.XDG_CACHE_HOME }),
     FIRMSIGHT_DATA_DIR: join(folder, "data"),
     FIRMSIGHT_PUBLIC__LISTEN: "127.0.0.1:0",
     FIRMSIGHT_ADMIN__LISTEN: "127.0.0.1:0",

@@ -19,7 +19,8 @@ describe(`${SESSIONS} scripted sessions`, { timeout: 120_000 + SESSIONS * 6_000 
   before(async () => {
     const settings = { FIRMSIGHT_LIMITS__BEACONS_PER_ADDRESS_PER_MINUTE: "0" };
     collector = await startCollector({ open: "not-required" }, new Map(), settings);
-    [browser, pages] = await Promise.all([startBrowser(), startPages()]);
+    browser = await startBrowser();
+    pages = await startPages();
     origin = `http://127.0.0.1:${pages.port}`;
   });
   after(async () => {

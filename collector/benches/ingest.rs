@@ -11,7 +11,7 @@ use bytes::Bytes;
 use collector::{
     counters::Counters,
     ingest::{EventSink, LocalJudge, LocalJudgement, Peer, PublicService, Settings},
-    site::{ClientIdLife, ConsentMode, Site},
+    site::Site,
     snapshot::Snapshot,
     spool::{
         AppendError,
@@ -59,16 +59,7 @@ const BEACON: &str = concat!(
 );
 
 fn service() -> PublicService<Nowhere> {
-    let site = Site {
-        id: "acme".parse().unwrap(),
-        name: "Acme".to_owned(),
-        hosts: vec!["www.example.com".to_owned()],
-        timezone: "UTC".to_owned(),
-        consent: ConsentMode::Required,
-        identify: false,
-        own_networks: Vec::new(),
-        client_id_life: ClientIdLife::LONGEST,
-    };
+    let site = Site::new("acme".parse().unwrap(), "Acme", ["www.example.com"]);
     let sites = [(site.id.clone(), Arc::new(site))].into();
     PublicService::new(
         Settings { beacons_per_address_per_minute: u32::MAX, ..Settings::default() },

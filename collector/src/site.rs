@@ -176,6 +176,21 @@ pub struct Site {
 }
 
 impl Site {
+    /// A site with every setting at its default: days in UTC, consent required, no identities.
+    #[must_use]
+    pub fn new(id: SiteId, name: impl Into<String>, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            hosts: hosts.into_iter().map(Into::into).collect(),
+            timezone: "UTC".to_owned(),
+            consent: ConsentMode::default(),
+            identify: false,
+            own_networks: Vec::new(),
+            client_id_life: ClientIdLife::default(),
+        }
+    }
+
     /// Whether a page on this host belongs to the site; port and letter case do not count.
     #[must_use]
     pub fn has_host(&self, host: &str) -> bool {

@@ -6,7 +6,7 @@ mod support;
 use collector::{
     control::{Control, ControlError, KeyChange, NewKey, NewUser, UserChange, token_sha256},
     sealing::MasterKey,
-    site::{ClientIdLife, ConsentMode, Site, SiteId},
+    site::{Site, SiteId},
     snapshot::Role,
     store::Store,
     time::{UnixMillis, UtcDay},
@@ -27,14 +27,9 @@ fn later(hours: i64) -> UnixMillis {
 
 fn site(id: &str) -> Site {
     Site {
-        id: id.parse().unwrap(),
-        name: format!("Site {id}"),
-        hosts: vec!["www.example.com".into()],
         timezone: "Europe/Berlin".into(),
-        consent: ConsentMode::Required,
-        identify: false,
         own_networks: vec!["192.0.2.0/24".parse().unwrap()],
-        client_id_life: ClientIdLife::LONGEST,
+        ..Site::new(id.parse().unwrap(), format!("Site {id}"), ["www.example.com"])
     }
 }
 

@@ -15,7 +15,7 @@ use collector::{
         visits::{VisitTimeout, assemble},
     },
     sealing::MasterKey,
-    site::{ClientIdLife, ConsentMode, Site},
+    site::Site,
     snapshot::{SharedSnapshot, Snapshot},
     spool::{
         self, Spool,
@@ -24,7 +24,6 @@ use collector::{
     store::{CompanyDayRow, DropRow, EventRow, Store, VisitRow},
     time::{UnixMillis, UtcDay},
 };
-use compact_str::CompactString;
 use firmsight_resolver::{
     Company, CompanyId, Confidence, EvidenceList, Location, NameAnswer, NetworkKind, Source, Verdict,
 };
@@ -104,14 +103,9 @@ struct World {
 
 fn world_on(store: Store) -> World {
     let sites = [("berlin", "Europe/Berlin"), ("apia", "Pacific/Apia")].map(|(id, timezone)| Site {
-        id: id.parse().unwrap(),
-        name: id.to_owned(),
-        hosts: vec!["shop.example".to_owned()],
         timezone: timezone.to_owned(),
-        consent: ConsentMode::Required,
         identify: true,
-        own_networks: Vec::new(),
-        client_id_life: ClientIdLife::LONGEST,
+        ..Site::new(id.parse().unwrap(), id, ["shop.example"])
     });
     let snapshot = Snapshot {
         users: HashMap::new(),
@@ -181,32 +175,20 @@ impl World {
 
 fn event(id: u128, at: i64, kind: EventKind) -> SpooledEvent {
     SpooledEvent {
-        id: Uuid::from_u128(id),
-        at: UnixMillis(at),
-        kind,
         url: format!("https://shop.example/page{}?utm_campaign=c{id}", id % 7).into(),
-        referrer: CompactString::default(),
         title: format!("Page {}", id % 7).into(),
-        page: None,
-        visible_ms: 0,
-        scroll: 0,
-        name: CompactString::default(),
-        props: CompactString::default(),
+        ..SpooledEvent::new(Uuid::from_u128(id), UnixMillis(at), kind)
     }
 }
 
 /// A beacon with one event, received when it happened; `client` 0 is a visitor without an id.
 fn beacon(site: &str, client: u64, company: u8, event: SpooledEvent) -> SpooledBeacon {
+    let address = ClientAddress::Ip(IpAddr::from([192, 0, 2, company]));
     SpooledBeacon {
-        received: event.at,
-        site: site.parse().unwrap(),
-        address: ClientAddress::Ip(IpAddr::from([192, 0, 2, company])),
         user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0".into(),
         language: "de".into(),
-        consent: Consent::Granted,
         client: (client != 0).then_some(ClientId { random: client, created_ms: 1 }),
-        sent: None,
-        events: vec![event],
+        ..SpooledBeacon::new(site.parse().unwrap(), address, event.at, Consent::Granted, vec![event])
     }
 }
 

@@ -10,7 +10,7 @@ use collector::{
     control::{Control, NewKey},
     reports,
     sealing::MasterKey,
-    site::{ClientIdLife, ConsentMode, Site},
+    site::Site,
     snapshot::Role,
     store::{Store, VisitRow},
     time::UnixMillis,
@@ -90,16 +90,8 @@ async fn world() -> World {
     let control = Control::open(store.clone(), MasterKey::from_bytes([7; 32]), folder.path().join("mirror"));
     let now = UnixMillis::now();
     for id in ["shop", "blog"] {
-        let site = Site {
-            id: site_id(id),
-            name: id.to_owned(),
-            hosts: vec![format!("{id}.example")],
-            timezone: "Europe/Berlin".to_owned(),
-            consent: ConsentMode::Required,
-            identify: false,
-            own_networks: Vec::new(),
-            client_id_life: ClientIdLife::LONGEST,
-        };
+        let site =
+            Site { timezone: "Europe/Berlin".to_owned(), ..Site::new(site_id(id), id, [format!("{id}.example")]) };
         control.add_site(site, now).await.unwrap();
     }
     let (_, token) = control.create_key(NewKey { role: Role::Admin, ..NewKey::named("root") }, now).await.unwrap();

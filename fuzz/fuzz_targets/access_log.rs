@@ -7,7 +7,7 @@ use collector::{
         input::{Line, decompressed, next_line},
         parse::Format,
     },
-    site::{ClientIdLife, ConsentMode, Site},
+    site::Site,
     time::UnixMillis,
 };
 
@@ -15,16 +15,7 @@ use collector::{
 const MAX_BYTES: usize = 4 << 20;
 
 libfuzzer_sys::fuzz_target!(|file: &[u8]| {
-    let site = Site {
-        id: "shop".parse().unwrap(),
-        name: "Shop".to_owned(),
-        hosts: vec!["example.com".to_owned()],
-        timezone: "UTC".to_owned(),
-        consent: ConsentMode::Required,
-        identify: false,
-        own_networks: Vec::new(),
-        client_id_life: ClientIdLife::LONGEST,
-    };
+    let site = Site::new("shop".parse().unwrap(), "Shop", ["example.com"]);
     let start = file.split(|byte| *byte == b'\n').take(20);
     if let Some(format) = Format::detect(start.clone()) {
         assert!(start.clone().any(|line| format.parse(line).is_ok()), "{format} was detected and reads no line");

@@ -3,7 +3,7 @@
 use beacon::{ClientId, Consent, EventKind};
 use collector::{
     pipeline::verdicts::Resolve,
-    site::{ClientIdLife, ConsentMode, Site},
+    site::Site,
     spool::record::{ClientAddress, SpooledBeacon, SpooledEvent},
     time::UnixMillis,
 };
@@ -15,7 +15,6 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
 };
-use uuid::Uuid;
 
 /// How many days there are.
 pub(crate) const DAYS: u64 = 400;
@@ -28,14 +27,9 @@ const FIRST_ADDRESS: u32 = 0x0b00_0000;
 
 pub(crate) fn site() -> Site {
     Site {
-        id: "shop".parse().unwrap(),
-        name: "Shop".to_owned(),
-        hosts: vec!["shop.example".to_owned()],
         timezone: "Europe/Berlin".to_owned(),
-        consent: ConsentMode::Required,
         identify: true,
-        own_networks: Vec::new(),
-        client_id_life: ClientIdLife::LONGEST,
+        ..Site::new("shop".parse().unwrap(), "Shop", ["shop.example"])
     }
 }
 
@@ -107,31 +101,22 @@ impl Traffic {
                 let (path, title) = page_of(&mut random);
                 let query = if page == 0 { query.as_str() } else { "" };
                 let delay = 60 + random.below(200) as i64;
+                let address = ClientAddress::Ip(IpAddr::V4(Ipv4Addr::from_bits(FIRST_ADDRESS + company as u32)));
+                let id = (u128::from(random.next()) << 64 | u128::from(random.next())).to_be_bytes();
+                let id = uuid::Builder::from_random_bytes(id).into_uuid();
+                let event = SpooledEvent {
+                    url: format!("https://shop.example{path}{query}").into(),
+                    referrer: if page == 0 { referrer.clone().into() } else { CompactString::default() },
+                    title: title.into(),
+                    ..SpooledEvent::new(id, UnixMillis(at), EventKind::Pageview)
+                };
+                let received = UnixMillis(at + delay);
                 beacons.push(SpooledBeacon {
-                    received: UnixMillis(at + delay),
-                    site: "shop".parse().unwrap(),
-                    address: ClientAddress::Ip(IpAddr::V4(Ipv4Addr::from_bits(FIRST_ADDRESS + company as u32))),
                     user_agent: agent.into(),
                     language: LANGUAGES[(company % LANGUAGES.len() as u64) as usize].into(),
-                    consent: Consent::Granted,
                     client: Some(client),
                     sent: Some(UnixMillis(at)),
-                    events: vec![SpooledEvent {
-                        id: uuid::Builder::from_random_bytes(
-                            (u128::from(random.next()) << 64 | u128::from(random.next())).to_be_bytes(),
-                        )
-                        .into_uuid(),
-                        at: UnixMillis(at),
-                        kind: EventKind::Pageview,
-                        url: format!("https://shop.example{path}{query}").into(),
-                        referrer: if page == 0 { referrer.clone().into() } else { CompactString::default() },
-                        title: title.into(),
-                        page: None::<Uuid>,
-                        visible_ms: 0,
-                        scroll: 0,
-                        name: CompactString::default(),
-                        props: CompactString::default(),
-                    }],
+                    ..SpooledBeacon::new("shop".parse().unwrap(), address, received, Consent::Granted, vec![event])
                 });
                 at += 3_000 + random.below(90_000) as i64;
             }

@@ -116,19 +116,9 @@ fn time_zone(text: &str) -> Result<String, SiteRule> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::{ClientIdLife, ConsentMode};
 
     fn site(hosts: &[&str], timezone: &str) -> Site {
-        Site {
-            id: "shop".parse().unwrap(),
-            name: " Shop ".into(),
-            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
-            timezone: timezone.into(),
-            consent: ConsentMode::Required,
-            identify: false,
-            own_networks: Vec::new(),
-            client_id_life: ClientIdLife::LONGEST,
-        }
+        Site { timezone: timezone.into(), ..Site::new("shop".parse().unwrap(), " Shop ", hosts.iter().copied()) }
     }
 
     #[test]

@@ -6,7 +6,6 @@ use crate::{
     spool::record::{SpooledBeacon, SpooledEvent},
 };
 use beacon::{Consent, EventKind};
-use compact_str::CompactString;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -51,28 +50,15 @@ pub fn beacon(site: &Site, hit: Hit, url: String, event_id: Uuid) -> SpooledBeac
     let is_url = |text: &str| text.starts_with("http://") || text.starts_with("https://");
     let referrer =
         if is_url(&hit.referrer) && hit.referrer.len() <= beacon::MAX_URL_BYTES { hit.referrer } else { String::new() };
+    let event = SpooledEvent {
+        url: url.into(),
+        referrer: referrer.into(),
+        ..SpooledEvent::new(event_id, hit.at, EventKind::Pageview)
+    };
     SpooledBeacon {
-        received: hit.at,
-        site: site.id.clone(),
-        address: hit.client,
         user_agent: cut(hit.user_agent.unwrap_or_default()).into(),
         language: hit.language.into(),
-        consent: Consent::NotRequired,
-        client: None,
-        sent: None,
-        events: vec![SpooledEvent {
-            id: event_id,
-            at: hit.at,
-            kind: EventKind::Pageview,
-            url: url.into(),
-            referrer: referrer.into(),
-            title: CompactString::default(),
-            page: None,
-            visible_ms: 0,
-            scroll: 0,
-            name: CompactString::default(),
-            props: CompactString::default(),
-        }],
+        ..SpooledBeacon::new(site.id.clone(), hit.client, hit.at, Consent::NotRequired, vec![event])
     }
 }
 

@@ -232,25 +232,12 @@ fn is_machine_path(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        site::{ClientIdLife, ConsentMode},
-        spool::record::ClientAddress,
-        time::UnixMillis,
-    };
+    use crate::{spool::record::ClientAddress, time::UnixMillis};
 
     const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 
     fn site() -> Site {
-        Site {
-            id: "shop".parse().unwrap(),
-            name: "Shop".into(),
-            hosts: vec!["www.example.com".into(), "example.com".into()],
-            timezone: "UTC".into(),
-            consent: ConsentMode::Required,
-            identify: false,
-            own_networks: vec![],
-            client_id_life: ClientIdLife::LONGEST,
-        }
+        Site::new("shop".parse().unwrap(), "Shop", ["www.example.com", "example.com"])
     }
 
     fn hit(target: &str) -> Hit {

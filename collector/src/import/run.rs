@@ -174,19 +174,9 @@ impl<'a> Importer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::{ClientIdLife, ConsentMode};
 
     fn site() -> Site {
-        Site {
-            id: "shop".parse().unwrap(),
-            name: "Shop".into(),
-            hosts: vec!["example.com".into()],
-            timezone: "UTC".into(),
-            consent: ConsentMode::Required,
-            identify: false,
-            own_networks: vec![],
-            client_id_life: ClientIdLife::LONGEST,
-        }
+        Site::new("shop".parse().unwrap(), "Shop", ["example.com"])
     }
 
     fn line(path: &str, agent: &str) -> String {

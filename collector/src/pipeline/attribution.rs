@@ -272,18 +272,11 @@ fn cut(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::{ClientIdLife, ConsentMode};
 
     fn site() -> Site {
         Site {
-            id: "shop".parse().unwrap(),
-            name: "Shop".to_owned(),
-            hosts: vec!["shop.example".to_owned(), "www.shop.example".to_owned()],
             timezone: "Europe/Berlin".to_owned(),
-            consent: ConsentMode::Required,
-            identify: false,
-            own_networks: Vec::new(),
-            client_id_life: ClientIdLife::LONGEST,
+            ..Site::new("shop".parse().unwrap(), "Shop", ["shop.example", "www.shop.example"])
         }
     }
 

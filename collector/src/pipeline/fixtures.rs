@@ -1,7 +1,7 @@
 //! Small beacons, sites and verdicts for this room's tests.
 
 use crate::{
-    site::{ClientIdLife, ConsentMode, Site},
+    site::Site,
     spool::record::{ClientAddress, SpooledBeacon, SpooledEvent},
     time::UnixMillis,
 };
@@ -14,45 +14,26 @@ use uuid::Uuid;
 
 pub(super) fn site(id: &str) -> Site {
     Site {
-        id: id.parse().unwrap(),
-        name: "Shop".to_owned(),
-        hosts: vec!["shop.example".to_owned(), "www.shop.example".to_owned()],
         timezone: "Europe/Berlin".to_owned(),
-        consent: ConsentMode::Required,
-        identify: false,
-        own_networks: Vec::new(),
-        client_id_life: ClientIdLife::LONGEST,
+        ..Site::new(id.parse().unwrap(), "Shop", ["shop.example", "www.shop.example"])
     }
 }
 
 /// One pageview, sent and received when it happened.
 pub(super) fn beacon(site: &str, received: i64) -> SpooledBeacon {
+    let address = ClientAddress::Ip("192.0.2.1".parse().unwrap());
+    let events = vec![event(1, received, EventKind::Pageview)];
     SpooledBeacon {
-        received: UnixMillis(received),
-        site: site.parse().unwrap(),
-        address: ClientAddress::Ip("192.0.2.1".parse().unwrap()),
-        user_agent: "".into(),
         language: "de-DE".into(),
-        consent: Consent::Granted,
-        client: None,
-        sent: None,
-        events: vec![event(1, received, EventKind::Pageview)],
+        ..SpooledBeacon::new(site.parse().unwrap(), address, UnixMillis(received), Consent::Granted, events)
     }
 }
 
 pub(super) fn event(id: u128, at: i64, kind: EventKind) -> SpooledEvent {
     SpooledEvent {
-        id: Uuid::from_u128(id),
-        at: UnixMillis(at),
-        kind,
         url: "https://shop.example/".into(),
-        referrer: "".into(),
         title: "Shop".into(),
-        page: None,
-        visible_ms: 0,
-        scroll: 0,
-        name: "".into(),
-        props: "".into(),
+        ..SpooledEvent::new(Uuid::from_u128(id), UnixMillis(at), kind)
     }
 }
 

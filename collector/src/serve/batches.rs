@@ -12,12 +12,11 @@ use crate::{
     import::Batch,
     pipeline::{Pipeline, verdicts::Resolve},
     site::SiteId,
-    spool::record::{ClientAddress, SpooledBeacon, SpooledEvent},
+    spool::record::SpooledBeacon,
     store::{Store, StoreError},
     time::UnixMillis,
 };
-use beacon::{ClientId, Consent, EventKind};
-use compact_str::CompactString;
+use beacon::{ClientId, Consent};
 use firmsight_resolver::{CompanyId, Resolver, Verdict};
 use std::{
     collections::HashMap,
@@ -77,7 +76,9 @@ impl CommandBatches<'_> {
 
     /// Erases what is stored of a visitor, as if the visitor's own browser had asked.
     pub(super) async fn erase(&self, site: SiteId, visitor: ClientId, now: UnixMillis) -> Result<(), ServeError> {
-        let (batch, forget) = (Uuid::new_v4(), forget(site, visitor, now));
+        let nowhere = Ipv4Addr::UNSPECIFIED.into();
+        let forget = SpooledBeacon::forget(site, visitor, nowhere, Consent::Granted, now);
+        let batch = Uuid::new_v4();
         self.patiently(|| async {
             let counters = Arc::new(Counters::default());
             counters.receive(1);
@@ -158,32 +159,6 @@ impl CommandBatches<'_> {
                        )";
         let query = self.store.client().query(sql).param("site", site.as_str()).param("first", first);
         self.store.in_time(query.param("last", last).param("events", events).fetch_all::<u64>()).await
-    }
-}
-
-fn forget(site: SiteId, visitor: ClientId, now: UnixMillis) -> SpooledBeacon {
-    SpooledBeacon {
-        received: now,
-        site,
-        address: ClientAddress::Ip(Ipv4Addr::UNSPECIFIED.into()),
-        user_agent: CompactString::default(),
-        language: CompactString::default(),
-        consent: Consent::Granted,
-        client: Some(visitor),
-        sent: None,
-        events: vec![SpooledEvent {
-            id: Uuid::new_v4(),
-            at: now,
-            kind: EventKind::Forget,
-            url: CompactString::default(),
-            referrer: CompactString::default(),
-            title: CompactString::default(),
-            page: None,
-            visible_ms: 0,
-            scroll: 0,
-            name: CompactString::default(),
-            props: CompactString::default(),
-        }],
     }
 }
 

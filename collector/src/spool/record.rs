@@ -52,6 +52,37 @@ pub struct SpooledBeacon {
     pub events: Vec<SpooledEvent>,
 }
 
+impl SpooledBeacon {
+    /// A beacon of a client that said nothing of itself.
+    #[must_use]
+    pub fn new(
+        site: SiteId,
+        address: ClientAddress,
+        received: UnixMillis,
+        consent: Consent,
+        events: Vec<SpooledEvent>,
+    ) -> Self {
+        Self {
+            received,
+            site,
+            address,
+            user_agent: CompactString::default(),
+            language: CompactString::default(),
+            consent,
+            client: None,
+            sent: None,
+            events,
+        }
+    }
+
+    /// Asks the pipeline to delete all that is stored of a visitor.
+    #[must_use]
+    pub fn forget(site: SiteId, visitor: ClientId, address: IpAddr, consent: Consent, now: UnixMillis) -> Self {
+        let event = SpooledEvent::new(Uuid::new_v4(), now, EventKind::Forget);
+        Self { client: Some(visitor), ..Self::new(site, ClientAddress::Ip(address), now, consent, vec![event]) }
+    }
+}
+
 /// One event, every field within its limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SpooledEvent {
@@ -77,6 +108,26 @@ pub struct SpooledEvent {
     pub name: CompactString,
     /// A JSON object as text; empty when absent.
     pub props: CompactString,
+}
+
+impl SpooledEvent {
+    /// An event that says nothing but that it happened.
+    #[must_use]
+    pub fn new(id: Uuid, at: UnixMillis, kind: EventKind) -> Self {
+        Self {
+            id,
+            at,
+            kind,
+            url: CompactString::default(),
+            referrer: CompactString::default(),
+            title: CompactString::default(),
+            page: None,
+            visible_ms: 0,
+            scroll: 0,
+            name: CompactString::default(),
+            props: CompactString::default(),
+        }
+    }
 }
 
 /// Events that were dropped, by site, day and reason.

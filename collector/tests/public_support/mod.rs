@@ -7,7 +7,7 @@ use bytes::Bytes;
 use collector::{
     counters::{Balance, Counters, DropReason, RejectRule},
     ingest::{EventSink, LocalJudge, LocalJudgement, Peer, PublicService, Settings, TrackerFile},
-    site::{ClientIdLife, ConsentMode, Site},
+    site::{ConsentMode, Site},
     snapshot::{SharedSnapshot, Snapshot},
     spool::{
         AppendError,
@@ -89,16 +89,7 @@ impl LocalJudge for Judge {
 }
 
 pub fn site(id: &str, consent: ConsentMode, host: &str) -> Site {
-    Site {
-        id: id.parse().unwrap(),
-        name: id.to_owned(),
-        hosts: vec![host.to_owned()],
-        timezone: "UTC".to_owned(),
-        consent,
-        identify: false,
-        own_networks: Vec::new(),
-        client_id_life: ClientIdLife::LONGEST,
-    }
+    Site { consent, ..Site::new(id.parse().unwrap(), id, [host]) }
 }
 
 /// Sites `required`, `cookieless` and `free` on hosts of their own names under example.com, `identify`

@@ -11,7 +11,7 @@ use collector::{
     counters::Counters,
     reports::{self, Audit, ResolveForReports, Settings, State},
     sealing::MasterKey,
-    site::{ClientIdLife, ConsentMode, Site, SiteId},
+    site::{Site, SiteId},
     snapshot::{ApiKey, Role, Snapshot},
     store::Store,
     time::UnixMillis,
@@ -131,14 +131,9 @@ pub(crate) fn site_id(id: &str) -> SiteId {
 fn snapshot() -> Snapshot {
     let site = |id: &str, name: &str, timezone: &str| {
         let site = Site {
-            id: site_id(id),
-            name: name.to_owned(),
-            hosts: vec![format!("{id}.example")],
             timezone: timezone.to_owned(),
-            consent: ConsentMode::Required,
             identify: true,
-            own_networks: Vec::new(),
-            client_id_life: ClientIdLife::LONGEST,
+            ..Site::new(site_id(id), name, [format!("{id}.example")])
         };
         (site.id.clone(), Arc::new(site))
     };

@@ -8,7 +8,7 @@ use collector::{
         Collector,
         command::{Answer, Command},
     },
-    site::{ClientIdLife, ConsentMode, Site},
+    site::{ConsentMode, Site},
 };
 use embed_axum::{SITE, website};
 use std::{error::Error, net::SocketAddr};
@@ -56,16 +56,8 @@ async fn add_website(collector: &Collector) -> Result<(), Box<dyn Error>> {
     if sites.iter().any(|site| site.id.as_str() == SITE) {
         return Ok(());
     }
-    let site = Site {
-        id: SITE.parse()?,
-        name: "My website".to_owned(),
-        hosts: vec!["127.0.0.1".to_owned(), "localhost".to_owned()],
-        timezone: "UTC".to_owned(),
-        consent: ConsentMode::Cookieless,
-        identify: false,
-        own_networks: Vec::new(),
-        client_id_life: ClientIdLife::LONGEST,
-    };
+    let site =
+        Site { consent: ConsentMode::Cookieless, ..Site::new(SITE.parse()?, "My website", ["127.0.0.1", "localhost"]) };
     collector.execute(Command::AddSite(site)).await?;
     Ok(())
 }

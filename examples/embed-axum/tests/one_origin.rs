@@ -12,7 +12,7 @@ use collector::{
     counters::Counters,
     ingest::{LocalJudge, LocalJudgement, PublicService, Settings},
     sealing::MasterKey,
-    site::{ClientIdLife, ConsentMode, Site},
+    site::{ConsentMode, Site},
     snapshot::Snapshot,
     spool::{self, Spool},
     time::UnixMillis,
@@ -37,14 +37,9 @@ impl LocalJudge for Anywhere {
 
 fn snapshot() -> Snapshot {
     let site = Site {
-        id: SITE.parse().unwrap(),
-        name: "My website".to_owned(),
-        hosts: vec!["www.example.com".to_owned()],
         timezone: "Europe/Berlin".to_owned(),
         consent: ConsentMode::Cookieless,
-        identify: false,
-        own_networks: Vec::new(),
-        client_id_life: ClientIdLife::LONGEST,
+        ..Site::new(SITE.parse().unwrap(), "My website", ["www.example.com"])
     };
     Snapshot { sites: [(site.id.clone(), Arc::new(site))].into(), loaded: true, ..Snapshot::default() }
 }

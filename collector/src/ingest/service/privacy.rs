@@ -17,17 +17,13 @@ use crate::{
     },
     site::{Site, SiteId},
     snapshot::Snapshot,
-    spool::record::{ClientAddress, SpooledBeacon, SpooledEvent},
-    time::UnixMillis,
+    spool::record::SpooledBeacon,
 };
-use beacon::{Consent, EventKind};
+use beacon::Consent;
 use bytes::Bytes;
-use compact_str::CompactString;
 use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
 use serde_json::json;
-use std::net::IpAddr;
-use uuid::Uuid;
 
 /// Forms have three short fields.
 const MAX_FORM_BYTES: usize = 4096;
@@ -147,7 +143,7 @@ impl<S: EventSink> Inner<S> {
             let sites = sites_of_form(&self.snapshot.load(), form.site.as_deref(), collector);
             for site in sites {
                 self.counters.receive(1);
-                let beacon = withdrawal(site, client, sender.address, now);
+                let beacon = SpooledBeacon::forget(site, client, sender.address, Consent::Unknown, now);
                 let kept = self.keep(beacon, Response::new(Full::default())).await;
                 if kept.status() != StatusCode::OK {
                     return kept;
@@ -164,34 +160,6 @@ impl<S: EventSink> Inner<S> {
             answer.headers_mut().append(header::SET_COOKIE, cookie);
         }
         answer
-    }
-}
-
-/// A `forget` that the opt-out page sends in the person's name.
-fn withdrawal(site: SiteId, client: beacon::ClientId, address: IpAddr, now: UnixMillis) -> SpooledBeacon {
-    let event = SpooledEvent {
-        id: Uuid::new_v4(),
-        at: now,
-        kind: EventKind::Forget,
-        url: CompactString::default(),
-        referrer: CompactString::default(),
-        title: CompactString::default(),
-        page: None,
-        visible_ms: 0,
-        scroll: 0,
-        name: CompactString::default(),
-        props: CompactString::default(),
-    };
-    SpooledBeacon {
-        received: now,
-        site,
-        address: ClientAddress::Ip(address),
-        user_agent: CompactString::default(),
-        language: CompactString::default(),
-        consent: Consent::Unknown,
-        client: Some(client),
-        sent: None,
-        events: vec![event],
     }
 }
 

@@ -17,29 +17,19 @@ const PLANTED_ADDRESS: &str = "192.0.2.77";
 
 /// A beacon with one event of this number.
 fn beacon(number: u64) -> Record {
+    let now = UnixMillis(1_700_000_000_000);
     let event = SpooledEvent {
-        id: Uuid::from_u128(u128::from(number)),
-        at: UnixMillis(1_700_000_000_000),
-        kind: EventKind::Pageview,
         url: "https://example.com/".into(),
-        referrer: "".into(),
         title: "Start".into(),
-        page: None,
         visible_ms: 1_500,
         scroll: 40,
-        name: "".into(),
-        props: "".into(),
+        ..SpooledEvent::new(Uuid::from_u128(u128::from(number)), now, EventKind::Pageview)
     };
+    let address = ClientAddress::HostName(PLANTED_ADDRESS.into());
     Record::Beacon(SpooledBeacon {
-        received: UnixMillis(1_700_000_000_000),
-        site: "shop".parse::<SiteId>().unwrap(),
-        address: ClientAddress::HostName(PLANTED_ADDRESS.into()),
         user_agent: "Mozilla/5.0".into(),
         language: "de-DE".into(),
-        consent: Consent::Granted,
-        client: None,
-        sent: None,
-        events: vec![event],
+        ..SpooledBeacon::new("shop".parse::<SiteId>().unwrap(), address, now, Consent::Granted, vec![event])
     })
 }
 

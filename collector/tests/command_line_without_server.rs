@@ -40,6 +40,10 @@ fn bad_input_gets_one_sentence_that_says_what_to_do() {
         ("LOG__LEVEL", "loud".to_owned(), &["log.level", "debug"]),
         ("CLICKHOUSE__CLUSTER", "main".to_owned(), &["clickhouse.cluster", "clickhouse.url"]),
         ("LIMITS__BODIES_IN_FLIGHT", "0".to_owned(), &["limits.bodies_in_flight"]),
+        ("GEOIP__SOURCES", "[\"ipinfo-lite\"]".to_owned(), &["geoip.sources", "ipinfo_token"]),
+        ("SECRETS__KEY_FILE", "/dev/null/keys/master.key".to_owned(), &["/dev/null/keys"]),
+        ("PUBLIC__LISTEN", "192.0.2.1:8080".to_owned(), &["public.listen", "no such address"]),
+        ("ADMIN__LISTEN", "[::1]:99999".to_owned(), &["admin.listen", "localhost:8080"]),
         ("TRACKER__CLIENT_ID_LIFE", "401d".to_owned(), &["tracker.client_id_life", "400d"]),
         ("TRACKER__CLIENT_ID_LIFE", "12h".to_owned(), &["tracker.client_id_life", "whole days"]),
         ("CLICKHOUSE__EMBEDDED_ENGINE", "/nowhere/clickhouse".to_owned(), &["/nowhere/clickhouse"]),
@@ -122,5 +126,7 @@ fn geoip_status_shows_files_licences_and_what_must_be_shown() {
     for part in ["ipinfo_lite.mmdb", "CC-BY-SA-4.0", "https://ipinfo.io", "https://db-ip.com"] {
         assert!(status.contains(part), "{part} in {status}");
     }
+    std::fs::create_dir(firmsight.data_dir()).unwrap();
+    std::fs::write(firmsight.data_dir().join("lock"), "").unwrap();
     assert!(firmsight.fails(&["geoip", "update"]).contains("[geoip].sources"));
 }

@@ -153,9 +153,9 @@ fn names_from_a_file_stand_in_for_dns() {
 #[test]
 fn what_can_not_be_imported_is_said_in_one_sentence() {
     let firmsight = Firmsight::new();
+    firmsight.ok(&["site", "add", "--id", "shop", "--name", "Shop", "--host", "shop.example"]);
     let missing = firmsight.fails(&["import", "--site", "nobody", "/dev/null"]);
     assert!(missing.contains("firmsight site add --id nobody"), "{missing}");
-    firmsight.ok(&["site", "add", "--id", "shop", "--name", "Shop", "--host", "shop.example"]);
     let garbage = firmsight.folder().join("garbage.bin");
     std::fs::write(&garbage, [0u8, 159, 146, 150].repeat(1000)).unwrap();
     let cut_off = firmsight.folder().join("cut.log.gz");

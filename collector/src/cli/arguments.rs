@@ -20,7 +20,7 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "firmsight", version, max_term_width = 100)]
 pub(super) struct Arguments {
-    /// Configuration file (TOML); without one the defaults and FIRMSIGHT_SECTION__KEY variables count
+    /// Configuration file (TOML); else FIRMSIGHT_CONFIG, ./firmsight.toml, ~/.config/firmsight/firmsight.toml, /etc/firmsight/firmsight.toml
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     #[command(subcommand)]

@@ -6,6 +6,7 @@
 mod access;
 mod arguments;
 mod companies;
+mod data_directory;
 mod geoip;
 mod geoip_build;
 mod hosts_file;
@@ -31,9 +32,10 @@ use crate::{
 use access::Access;
 use arguments::Arguments;
 use clap::Parser;
+use data_directory::Need;
 use std::{
     io::{self, IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 use traces::Traces;
@@ -61,6 +63,14 @@ pub(crate) enum CliError {
         path.display(), holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
     )]
     InUse { path: PathBuf, holder: Option<u32> },
+    #[error(
+        "no data in {}: give the configuration of your installation with --config ({}), or begin one with `firmsight init`",
+        folder.display(),
+        file.as_ref().map_or_else(|| "no file was found".to_owned(), |file| format!("{} was read", file.display()))
+    )]
+    NoData { folder: PathBuf, file: Option<PathBuf> },
+    #[error("can't work as {name}: {source}")]
+    Owner { name: String, source: io::Error },
     #[error("can't read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{}, line {line}: not of the form `IP name`", path.display())]
@@ -116,10 +126,13 @@ fn run(arguments: Arguments) -> Result<(), CliError> {
     if let arguments::Command::Config(arguments::Config::Example) = arguments.command {
         return print(config::EXAMPLE);
     }
+    let variable = |name: &str| std::env::var(name).ok();
+    let file = config::find(arguments.config.as_deref(), variable, Path::exists);
     // Variables that are not UTF-8 can't be ours.
     let environment =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let config = config::load(arguments.config.as_deref(), environment)?;
+    let config = config::load(file.as_deref(), environment)?;
+    data_directory::prepare(&config, Need::of(&arguments.command, file.is_some()), file.as_deref())?;
     let is_server = matches!(arguments.command, arguments::Command::Serve);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
     let traces_to = config.log.traces_to.get().filter(|_| is_server);
@@ -141,7 +154,7 @@ async fn dispatch(config: Config, command: arguments::Command) -> Result<(), Cli
         Typed::Resolve(arguments) => resolve::run(&config, arguments).await,
         Typed::Config(arguments::Config::Example) => print(config::EXAMPLE),
         Typed::Config(arguments::Config::Check) => {
-            serve::check(&config)?;
+            serve::check(&config).await?;
             print("the configuration is in order\n")
         }
         Typed::Geoip(arguments::Geoip::Status(arguments::List { json })) => geoip::status(&config, json),

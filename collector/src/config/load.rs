@@ -1,13 +1,13 @@
 //! Reading the configuration: file, then environment, each key checked by itself so that an error
 //! names where it was written, which key it is and what is allowed.
 
-use super::Config;
+use super::{Config, consistency, location::FILE_VARIABLE};
 use std::{
     fmt,
     path::{Path, PathBuf},
 };
 
-/// Every environment variable that starts with this is an override.
+/// Every environment variable that starts with this is an override, but the one that names the file.
 const ENVIRONMENT_PREFIX: &str = "FIRMSIGHT_";
 /// A key this similar to a known one is offered as what was meant (Jaro-Winkler, 0 to 1).
 const SIMILAR: f64 = 0.75;
@@ -69,9 +69,9 @@ pub enum ConfigError {
         /// What is wrong and what is allowed.
         problem: String,
     },
-    /// Two keys that contradict each other.
+    /// Keys that contradict each other, or a size that nothing fits into.
     #[error("configuration: {0}")]
-    Contradiction(&'static str),
+    Contradiction(String),
 }
 
 /// Reads the file, where one is given, and then what the environment overrides. Relative paths are
@@ -100,8 +100,8 @@ pub fn load(
             set(&mut merged, &key, value.clone(), &origin).map_err(|error| at_line(error, &text, &key, &value))?;
         }
     }
-    let mut overrides: Vec<_> =
-        environment.into_iter().filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX)).collect();
+    let is_override = |name: &str| name.starts_with(ENVIRONMENT_PREFIX) && name != FILE_VARIABLE;
+    let mut overrides: Vec<_> = environment.into_iter().filter(|(name, _)| is_override(name)).collect();
     overrides.sort();
     for (name, text) in overrides {
         let key: Vec<String> = name[ENVIRONMENT_PREFIX.len()..].to_lowercase().split("__").map(str::to_owned).collect();
@@ -114,8 +114,8 @@ pub fn load(
         path: "configuration".into(),
         problem: error.message().to_owned(),
     })?;
-    if config.tracker.script_path == config.tracker.endpoint_path {
-        return Err(ConfigError::Contradiction("tracker.script_path and tracker.endpoint_path must differ"));
+    if let Some(contradiction) = consistency::contradiction(&config) {
+        return Err(ConfigError::Contradiction(contradiction));
     }
     let base = file.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
     config.anchor(base.unwrap_or(Path::new("")));
@@ -276,6 +276,14 @@ mod tests {
             ("public = 3", &["`public`"]),
             ("[visits", &["not valid TOML"]),
             ("[tracker]\nscript_path = \"/lfa\"", &["must differ"]),
+            ("[public]\nlisten = \"localhost:8081\"", &["public.listen", "admin.listen", "port 8081"]),
+            ("[public]\nlisten = \"example.com:8080\"", &["`public.listen`", "localhost:8080"]),
+            ("[public]\nbase_url = \"stats.example.com\"", &["`public.base_url`", "https://stats.example.com"]),
+            ("[spool]\nmax_bytes = \"1KiB\"", &["spool.max_bytes", "too small", "16 KiB"]),
+            ("[spool]\nmax_bytes = \"4MiB\"", &["spool.segment_bytes", "more than spool.max_bytes"]),
+            ("[spool]\nsegment_bytes = \"300MiB\"", &["spool.segment_bytes", "at most 256 MiB"]),
+            ("[clickhouse]\nembedded_memory = \"1MiB\"", &["clickhouse.embedded_memory", "too small"]),
+            ("[limits]\npublic_connections = 0", &["limits.public_connections"]),
         ] {
             let error = from_text(text, &[]).unwrap_err();
             for part in parts {
@@ -295,6 +303,7 @@ mod tests {
                 ("FIRMSIGHT_CLICKHOUSE__PASSWORD", "8080"),
                 ("FIRMSIGHT_RESOLVER__DNS", "false"),
                 ("FIRMSIGHT_DATA_DIR", "/srv/firmsight"),
+                ("FIRMSIGHT_CONFIG", "/elsewhere/firmsight.toml"),
                 ("PATH", "/bin"),
             ],
         )

@@ -4,13 +4,22 @@
 //! of keys that [`load()`] knows, so that a key can't exist in one place only. `examples/firmsight.toml`
 //! says the same to a person, and a test holds the two together.
 
+mod changes;
+mod consistency;
+mod data_file;
+mod listen;
 mod load;
+mod location;
 mod values;
 
+pub use changes::Changes;
+pub use data_file::{DataFile, data_folders};
+
 pub use load::{ConfigError, Origin, load};
+pub use location::{FILE_VARIABLE, find, user_file};
 pub use values::{
-    AccessNetworks, Bytes, DataFile, DatabaseName, HeaderName, ListenUrl, LogLevel, NameServer, NetworkKindSet,
-    RuleText, Secret, Span, SpoolSync, StoreUrl, TracesUrl, TrustedProxy, UrlPath, ValueError, data_folders,
+    AccessNetworks, Bytes, DatabaseName, HeaderName, ListenUrl, LogLevel, NameServer, NetworkKindSet, PublicUrl,
+    RuleText, Secret, Span, SpoolSync, StoreUrl, TracesUrl, TrustedProxy, UrlPath, ValueError,
 };
 
 use crate::{
@@ -156,7 +165,10 @@ impl Config {
 #[serde(default, deny_unknown_fields)]
 pub struct Public {
     /// Address and port.
+    #[serde(deserialize_with = "listen::deserialize")]
     pub listen: SocketAddr,
+    /// How visitors' browsers reach it: what snippets, cookie declarations and links are written with.
+    pub base_url: PublicUrl,
     /// Whose forwarding header is believed.
     pub trusted_proxies: Vec<TrustedProxy>,
     /// The one header that carries the client's address.
@@ -167,6 +179,7 @@ impl Default for Public {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            base_url: PublicUrl::default(),
             trusted_proxies: Vec::new(),
             client_ip_header: HeaderName::x_forwarded_for(),
         }
@@ -178,6 +191,7 @@ impl Default for Public {
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
     /// Address and port.
+    #[serde(deserialize_with = "listen::deserialize")]
     pub listen: SocketAddr,
     /// How the owner reaches it; links in answers start with this.
     pub base_url: ListenUrl,
@@ -505,9 +519,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_file_is_the_defaults() {
+    fn the_example_file_is_the_defaults_with_an_absolute_data_directory() {
         let table: toml::Table = toml::from_str(EXAMPLE).unwrap();
-        assert_eq!(table.try_into::<Config>().unwrap(), Config::default());
+        // What a server keeps must not depend on the folder that somebody happened to be in.
+        let defaults = Config { data_dir: PathBuf::from("/var/lib/firmsight"), ..Config::default() };
+        assert_eq!(table.try_into::<Config>().unwrap(), defaults);
     }
 
     #[test]

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
@@ -334,6 +333,12 @@ optional_url! {
 }
 
 optional_url! {
+    /// Where visitors' browsers reach the public listener; empty where nobody has said.
+    PublicUrl,
+    "write the URL by which visitors' browsers reach Firmsight, such as \"https://stats.example.com\", or \"\" while there is none"
+}
+
+optional_url! {
     /// A collector of OpenTelemetry traces; empty means that there are none.
     TracesUrl,
     "write the URL of a collector of OpenTelemetry traces, such as \"http://127.0.0.1:4318\", or \"\" for none"
@@ -481,12 +486,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A data file: a bare name is looked for beside the binary, then in the user's cache; a path with a
-/// folder is taken as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct DataFile(PathBuf);
-
 /// One of the owner's rules; says what is wrong with it in the words of the rules themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -513,56 +512,6 @@ impl From<RuleText> for String {
     fn from(rule: RuleText) -> Self {
         rule.0.to_string()
     }
-}
-
-impl DataFile {
-    pub(super) fn new(name: &str) -> Self {
-        Self(PathBuf::from(name))
-    }
-
-    fn is_bare(&self) -> bool {
-        self.0.components().count() == 1 && self.0.is_relative()
-    }
-
-    pub(super) fn anchor(&mut self, base: &Path) {
-        if !self.is_bare() && self.0.is_relative() {
-            self.0 = base.join(&self.0);
-        }
-    }
-
-    /// Whether this is the file with that bare name.
-    #[must_use]
-    pub fn is_named(&self, name: &str) -> bool {
-        self.0.as_os_str() == name
-    }
-
-    /// Every place the file may be, best first.
-    #[must_use]
-    pub fn places(&self) -> Vec<PathBuf> {
-        if !self.is_bare() {
-            return vec![self.0.clone()];
-        }
-        data_folders().into_iter().map(|folder| folder.join(&self.0)).collect()
-    }
-
-    /// The file's path, where it exists.
-    #[must_use]
-    pub fn find(&self) -> Option<PathBuf> {
-        self.places().into_iter().find(|path| path.is_file())
-    }
-}
-
-impl fmt::Display for DataFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.display())
-    }
-}
-
-/// Where data files are looked for: beside the binary, then the user's cache folder.
-#[must_use]
-pub fn data_folders() -> Vec<PathBuf> {
-    let beside = std::env::current_exe().ok().and_then(|binary| binary.parent().map(Path::to_path_buf));
-    beside.into_iter().flat_map(|folder| [folder.join("geoip"), folder]).chain(geoip_data::data_folder()).collect()
 }
 
 /// What is logged: a level, or levels by room.

@@ -290,6 +290,19 @@ fn reason(error: &ResolverError, path: &Path) -> String {
     text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&text).to_owned()
 }
 
+/// Whether a source has what its publisher asks for.
+///
+/// # Errors
+/// [`SourceError::NoCredentials`] names the keys and where to get them.
+pub fn is_set_up(
+    source: &Source,
+    urls: &BaseUrls,
+    credentials: &Credentials,
+    now: UnixMillis,
+) -> Result<(), SourceError> {
+    source.requests(urls, credentials, date(now)).map(drop)
+}
+
 fn date(now: UnixMillis) -> Date {
     Timestamp::from_millisecond(now.0).unwrap_or_default().to_zoned(TimeZone::UTC).date()
 }

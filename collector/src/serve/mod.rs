@@ -14,6 +14,7 @@
 
 pub(crate) mod backup;
 mod batches;
+mod check;
 mod collector;
 pub mod command;
 pub(crate) mod control_socket;
@@ -26,6 +27,7 @@ mod store_keeper;
 mod visitor_export;
 mod watchers;
 
+pub use check::check;
 pub use collector::Collector;
 
 use crate::{
@@ -154,7 +156,8 @@ fn hint(source: &io::Error) -> &'static str {
 fn embedded_hint(error: &clickhouse_embedded::Error) -> &'static str {
     match error {
         clickhouse_embedded::Error::NotFound { .. } => {
-            ": run `cargo xtask data`, put a clickhouse binary on PATH, or set [clickhouse].url to a server"
+            ": it comes with the release as libchdb.so, beside the binary; in a checkout `cargo xtask data` fetches it; or put a \
+             clickhouse binary on PATH, or set [clickhouse].url to a server"
         }
         _ => "",
     }
@@ -210,18 +213,6 @@ impl Listeners {
 
 async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|source| ServeError::Listen { key, address, source })
-}
-
-/// Reads everything that can be read without starting anything.
-///
-/// # Errors
-/// The first thing that would keep the collector from starting.
-pub fn check(config: &Config) -> Result<(), ServeError> {
-    setup::databases(config)?;
-    setup::ingest(config)?;
-    setup::admin_allow(config)?;
-    store_keeper::StoreKeeper::new(config)?;
-    Ok(())
 }
 
 /// Runs a collector on these listeners until `shutdown` resolves, then stops in order.

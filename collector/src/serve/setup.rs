@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Config, DataFile, TrustedProxy, data_folders},
-    data_files::{CLOUDFLARE_LIST, Credentials, Source, UpdateError, Updater},
+    data_files::{CLOUDFLARE_LIST, Credentials, Source, SourceError, UpdateError, Updater},
     ingest,
     pipeline::{self, visits::VisitTimeout},
 };
@@ -24,7 +24,8 @@ const PRIVATE: &[&str] = &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169
 pub enum SetupError {
     /// A data file is in none of its places.
     #[error(
-        "data file {name} is not there (looked in {places}): fetch it with `cargo xtask data`, or name another in {key}"
+        "data file {name} is not there (looked in {places}): it comes with the release, beside the binary; in a checkout \
+         `cargo xtask data` fetches it; or name another in {key}"
     )]
     DataFile {
         /// As configured.
@@ -63,6 +64,9 @@ pub enum SetupError {
     /// A key is set that this version can't honour.
     #[error("clickhouse.cluster: the embedded ClickHouse is one node; name a node of the cluster as clickhouse.url")]
     Cluster,
+    /// A source of data files lacks its credentials.
+    #[error("geoip.sources: {0}")]
+    Source(SourceError),
     /// A file can't be read.
     #[error("can't read {}: {source}", path.display())]
     Read {
@@ -156,13 +160,17 @@ pub(crate) fn database_files(config: &Config) -> Result<Vec<PathBuf>, SetupError
 
 /// What fetches newer data files.
 pub(crate) fn updater(config: &Config) -> Result<Updater, UpdateError> {
+    Updater::new(config.geoip_folder(), config.geoip.urls.clone(), credentials(config))
+}
+
+/// What publishers of data files know the owner by.
+pub(super) fn credentials(config: &Config) -> Credentials {
     let geoip = &config.geoip;
-    let credentials = Credentials {
+    Credentials {
         ipinfo_token: geoip.ipinfo_token.reveal().to_owned(),
         maxmind_account_id: geoip.maxmind_account_id.reveal().to_owned(),
         maxmind_license_key: geoip.maxmind_license_key.reveal().to_owned(),
-    };
-    Updater::new(config.geoip_folder(), geoip.urls.clone(), credentials)
+    }
 }
 
 /// What the public side wants to know.

@@ -73,6 +73,11 @@ impl Firmsight {
         self.settings.insert(format!("FIRMSIGHT_{key}"), value.to_owned());
     }
 
+    /// Sets a variable of every command.
+    pub(crate) fn set_variable(&mut self, name: &str, value: &str) {
+        self.settings.insert(name.to_owned(), value.to_owned());
+    }
+
     /// Sets a variable of the server's process.
     pub(crate) fn set_server_environment(&mut self, name: &str, value: impl Into<OsString>) {
         self.server_environment.insert(name.to_owned(), value.into());

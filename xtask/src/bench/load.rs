@@ -127,8 +127,9 @@ impl Installation {
         );
         fs::write(&config, text).map_err(Error::file(&config))?;
         let mut command = Command::new(build::binary());
-        command.args(["site", "add", "--id", "bench", "--name", "Bench", "--host", "localhost", "--config"]);
-        machine::output(command.arg(&config))?;
+        command.args(["site", "add", "--id", "bench", "--name", "Bench", "--host", "localhost"]);
+        // Without a file this command makes the data directory that the server then takes.
+        machine::output(command.env("FIRMSIGHT_CONFIG", "").env("FIRMSIGHT_DATA_DIR", folder.join("data")))?;
         Ok(Self { config })
     }
 

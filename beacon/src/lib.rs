@@ -46,8 +46,6 @@ pub const MAX_AT_MS: u64 = 4_102_444_800_000;
 
 /// What the person said, as the tracker reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "decode", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "decode", serde(rename_all = "kebab-case"))]
 pub enum Consent {
     /// The person agreed on this site.
     Granted,
@@ -74,8 +72,6 @@ impl Consent {
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "decode", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "decode", serde(rename_all = "lowercase"))]
 pub enum EventKind {
     /// A page was seen.
     Pageview,

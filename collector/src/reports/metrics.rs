@@ -60,6 +60,7 @@ metrics! {
     SpoolOldestAge = Gauge "firmsight_spool_oldest_age_seconds" "Age of the spool's oldest segment; 0 when it is empty.",
     SpoolDamaged = Counter "firmsight_spool_damaged_total" "Spool files found damaged since the start, at the start included.",
     SpoolDamagedRemoved = Counter "firmsight_spool_damaged_removed_total" "Damaged spool files removed because those kept took more room than the spool may.",
+    SpoolNewer = Gauge "firmsight_spool_newer_segments" "Segments that a newer version wrote and that only it or a later one can store.",
     StoreUp = Gauge "firmsight_store_up" "1 when ClickHouse answered when last asked and its tables are up to date, else 0.",
     StoreFailures = Counter "firmsight_store_failures_total" "Attempts to store that failed and are repeated.",
     AuditWaiting = Gauge "firmsight_audit_waiting" "Audit records that wait for the store.",

@@ -37,6 +37,7 @@ impl MetricsSource for SpoolWatcher {
             Sample::new(Metric::SpoolOldestAge, status.oldest_age.map_or(0, |age| age.as_secs())),
             Sample::new(Metric::SpoolDamaged, status.damaged),
             Sample::new(Metric::SpoolDamagedRemoved, status.damaged_removed),
+            Sample::new(Metric::SpoolNewer, status.newer),
         ]
     }
 }

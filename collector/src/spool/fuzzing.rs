@@ -24,3 +24,9 @@ pub fn read_segment(file: &[u8], master: &MasterKey) -> Option<Vec<Record>> {
     let beacons = contents.beacons.into_iter().map(Record::Beacon);
     Some(beacons.chain(contents.drops.into_iter().map(Record::Drops)).collect())
 }
+
+/// A record's bytes in a batch; `None` where it can't be stored.
+#[must_use]
+pub fn encode(record: &Record) -> Option<Vec<u8>> {
+    record.encode().ok()
+}

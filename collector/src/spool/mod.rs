@@ -15,6 +15,7 @@
 //! [`Spool::remove`] overwrites that sealed key on disk, then removes the file: what an undelete finds can't be read.
 //! A start never appends to what it finds (`recovery`): it verifies every frame, ignores an end that a crash tore
 //! (never acknowledged), saves what stands around damage, moves what can't be opened to `damaged/`, and says all that.
+//! What a newer version wrote goes to `newer/`, whole, and comes back by itself once that version, or a later one, starts.
 //!
 //! A failed write or sync (disk full, I/O error) refuses the appends it was for, cuts the segment to its last good frame
 //! and closes it; the next append tries a new one, and so does [`Spool::check`], at most once a second. After a failed
@@ -25,6 +26,7 @@
 //!
 //! One process has one spool open: the data directory's lock sees to that.
 
+mod codes;
 pub mod files;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -45,12 +47,12 @@ use crate::{
 };
 use files::{Files, RealFiles};
 use record::{DropCount, Record, SpooledBeacon};
-use recovery::{ClosedSegment, MAX_SEGMENT_BYTES, bound_damaged, move_aside};
+use recovery::{ClosedSegment, DAMAGED_FOLDER, MAX_SEGMENT_BYTES, bound_damaged, move_aside};
 use segment::{SEALED_KEY, SegmentKey};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -184,6 +186,8 @@ pub struct Status {
     pub damaged: u64,
     /// Damaged files that were removed since then, because those kept took more room than the spool may.
     pub damaged_removed: u64,
+    /// Segments in `newer/`: a newer version wrote them, and only that one or a later one can store them.
+    pub newer: u64,
 }
 
 /// What a segment holds.
@@ -288,6 +292,7 @@ struct State {
     next_order: u64,
     damaged: u64,
     damaged_removed: u64,
+    newer: u64,
     last_error: Option<String>,
     /// Whether the writer is to find out by itself if the error lasts.
     probe: bool,
@@ -395,10 +400,10 @@ impl Shared {
             Ok(key) if key.id() == *id => key,
             Ok(_) => {
                 let what = "another segment stands in its place".to_owned();
-                return Ok(lost(move_aside(&*self.files, &self.settings.folder, path, what)));
+                return Ok(lost(self.move_aside(path, what)));
             }
             Err(error) => {
-                return Ok(lost(move_aside(&*self.files, &self.settings.folder, path, error.to_string())));
+                return Ok(lost(self.move_aside(path, error.to_string())));
             }
         };
         let contents = key.read(&file);
@@ -408,6 +413,11 @@ impl Shared {
         });
         let damaged = what.map(|what| Damage { file: path.clone(), what });
         Ok(Segment { id: *id, beacons: contents.beacons, drops: contents.drops, lost_events, damaged })
+    }
+
+    fn move_aside(&self, path: &Path, what: String) -> Damage {
+        let what = format!("{what}; move it back into {} once that is put right", self.settings.folder.display());
+        move_aside(&*self.files, &self.settings.folder, DAMAGED_FOLDER, path, what)
     }
 
     /// Destroys a segment's key, then its file.
@@ -449,6 +459,7 @@ impl Spool {
         let mut state = State {
             damaged: recovery.damaged.len() as u64,
             damaged_removed: recovery.damaged_removed,
+            newer: recovery.newer.len() as u64,
             ..State::default()
         };
         for segment in segments {
@@ -482,7 +493,7 @@ impl Spool {
     /// # Errors
     /// [`AppendError`]; the record was not taken, or, after an I/O error, must be taken for lost.
     pub async fn append(&self, record: &Record) -> Result<(), AppendError> {
-        let encoded = postcard::to_stdvec(record).map_err(|_| AppendError::TooLarge(usize::MAX))?;
+        let encoded = record.encode().map_err(|_| AppendError::TooLarge(usize::MAX))?;
         if encoded.len() > MAX_RECORD_BYTES {
             return Err(AppendError::TooLarge(encoded.len()));
         }
@@ -679,6 +690,7 @@ impl Spool {
             last_sync_error: state.last_error.clone(),
             damaged: state.damaged,
             damaged_removed: state.damaged_removed,
+            newer: state.newer,
         }
     }
 }

@@ -1,5 +1,10 @@
 //! What waits in the spool: a beacon that passed every rule at the door, and counts of what did not.
+//!
+//! Records are stored with postcard, field after field in the order of the source and without names, and enums by the
+//! numbers of [`codes`](super::codes). A field that is added, moved or changes its type needs a new
+//! [`VERSION`](super::segment::VERSION) and a reader for the old order.
 
+use super::codes::{self, ADDRESS_HOST_NAME, ADDRESS_IP, RECORD_BEACON, RECORD_DROPS};
 use crate::{
     counters::DropReason,
     site::SiteId,
@@ -7,12 +12,15 @@ use crate::{
 };
 use beacon::{ClientId, Consent, EventKind};
 use compact_str::CompactString;
-use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, SeqAccess, Visitor},
+};
+use std::{fmt, net::IpAddr};
 use uuid::Uuid;
 
-/// One entry of a segment, encoded with postcard.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One entry of a segment.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// Events to resolve and store.
     Beacon(SpooledBeacon),
@@ -20,13 +28,74 @@ pub enum Record {
     Drops(DropCount),
 }
 
+impl Record {
+    /// The record's bytes.
+    pub(super) fn encode(&self) -> postcard::Result<Vec<u8>> {
+        match self {
+            Self::Beacon(beacon) => postcard::to_stdvec(&(RECORD_BEACON, beacon)),
+            Self::Drops(drops) => postcard::to_stdvec(&(RECORD_DROPS, drops)),
+        }
+    }
+
+    /// The first record of these bytes, and what follows it.
+    pub(super) fn decode(bytes: &[u8]) -> postcard::Result<(Self, &[u8])> {
+        match bytes.split_first() {
+            Some((&RECORD_BEACON, rest)) => {
+                postcard::take_from_bytes(rest).map(|(beacon, rest)| (Self::Beacon(beacon), rest))
+            }
+            Some((&RECORD_DROPS, rest)) => {
+                postcard::take_from_bytes(rest).map(|(drops, rest)| (Self::Drops(drops), rest))
+            }
+            Some(_) => Err(postcard::Error::DeserializeBadEnum),
+            None => Err(postcard::Error::DeserializeUnexpectedEnd),
+        }
+    }
+}
+
 /// Where a visitor's requests come from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ClientAddress {
     /// The usual case.
     Ip(IpAddr),
     /// A host name from an access log that was written with look-ups on.
     HostName(String),
+}
+
+impl Serialize for ClientAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Ip(address) => (ADDRESS_IP, address).serialize(serializer),
+            Self::HostName(name) => (ADDRESS_HOST_NAME, name).serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ClientAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CodeAndAddress;
+
+        impl<'de> Visitor<'de> for CodeAndAddress {
+            type Value = ClientAddress;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the code of a kind of address, and the address")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<ClientAddress, A::Error> {
+                let address = match parts.next_element::<u8>()? {
+                    Some(ADDRESS_IP) => parts.next_element()?.map(ClientAddress::Ip),
+                    Some(ADDRESS_HOST_NAME) => parts.next_element()?.map(ClientAddress::HostName),
+                    Some(code) => {
+                        return Err(A::Error::custom(format_args!("{code} is no kind of address")));
+                    }
+                    None => None,
+                };
+                address.ok_or_else(|| A::Error::custom("an address is missing"))
+            }
+        }
+
+        deserializer.deserialize_tuple(2, CodeAndAddress)
+    }
 }
 
 /// A beacon that passed every rule at the door.
@@ -43,6 +112,7 @@ pub struct SpooledBeacon {
     /// The first language of Accept-Language, such as `de-DE`; empty when unknown.
     pub language: CompactString,
     /// What the person said.
+    #[serde(with = "codes")]
     pub consent: Consent,
     /// The visitor, where consent allows an id.
     pub client: Option<ClientId>,
@@ -91,6 +161,7 @@ pub struct SpooledEvent {
     /// The browser's own clock when it happened.
     pub at: UnixMillis,
     /// What happened.
+    #[serde(with = "codes")]
     pub kind: EventKind,
     /// The page, an http(s) URL; empty when absent.
     pub url: CompactString,
@@ -138,6 +209,7 @@ pub struct DropCount {
     /// The UTC day on which they were received.
     pub day: UtcDay,
     /// Why.
+    #[serde(with = "codes")]
     pub reason: DropReason,
     /// How many events.
     pub events: u64,

@@ -16,7 +16,9 @@ use uuid::Uuid;
 /// How a segment's file name ends; before it stands the segment's id, a UUID v7, so that names sort by age.
 pub(super) const SEGMENT_SUFFIX: &str = ".segment";
 /// Where files go that can't be opened, inside the spool's folder.
-const DAMAGED_FOLDER: &str = "damaged";
+pub(super) const DAMAGED_FOLDER: &str = "damaged";
+/// Where segments of newer versions go. Nothing there is ever removed: they are whole, and were acknowledged.
+const NEWER_FOLDER: &str = "newer";
 /// Most files that are kept there.
 const MAX_DAMAGED_FILES: usize = 10_000;
 /// Longest file that is read as a segment, in bytes.
@@ -38,6 +40,8 @@ pub struct Recovery {
     pub torn_bytes: u64,
     /// Files with something wrong.
     pub damaged: Vec<Damage>,
+    /// Segments that a newer version wrote, kept in `newer/`.
+    pub newer: Vec<Damage>,
     /// Files of `damaged/` that were removed, oldest first, because those there took more room than the spool may.
     pub damaged_removed: u64,
 }
@@ -70,6 +74,9 @@ impl fmt::Display for Recovery {
                 "; {} bytes that a crash interrupted before they were acknowledged are ignored",
                 self.torn_bytes
             )?;
+        }
+        if let Some(first) = self.newer.first() {
+            write!(f, "; {} segments are of a newer version, such as {first}", self.newer.len())?;
         }
         for damage in self.damaged.iter().take(DAMAGES_SHOWN) {
             write!(f, "; {damage}")?;
@@ -104,6 +111,7 @@ pub(super) fn recover(
 ) -> Result<(Recovery, Vec<ClosedSegment>), SpoolError> {
     let failed = |source| SpoolError::Folder { folder: folder.to_owned(), source };
     files.create_folder(folder).map_err(failed)?;
+    bring_back_newer(files, folder);
     let mut names = files.list(folder).map_err(failed)?;
     names.retain(|name| name.ends_with(SEGMENT_SUFFIX));
     names.sort_unstable();
@@ -126,7 +134,14 @@ pub(super) fn recover(
                 recovery.torn_bytes += torn_bytes;
                 files.remove(&path).map_err(failed)?;
             }
-            Ok(Found::Unusable(what)) => recovery.damaged.push(move_aside(files, folder, &path, what)),
+            Ok(Found::Unusable(what)) => {
+                let what = format!("{what}; move it back into {} once that is put right", folder.display());
+                recovery.damaged.push(move_aside(files, folder, DAMAGED_FOLDER, &path, what));
+            }
+            Ok(Found::Newer(what)) => {
+                let what = format!("{what}; it is whole, and that version stores it when it starts");
+                recovery.newer.push(move_aside(files, folder, NEWER_FOLDER, &path, what));
+            }
             Err(error) => {
                 let what =
                     format!("it could not be read and stays where it is, to be tried at the next start: {error}");
@@ -143,6 +158,7 @@ enum Found {
     Segment { segment: ClosedSegment, torn_bytes: u64, damage: Option<String> },
     Nothing { torn_bytes: u64 },
     Unusable(String),
+    Newer(String),
 }
 
 fn recover_file(files: &dyn Files, path: &Path, key: &MasterKey, seen: &mut HashSet<Uuid>) -> io::Result<Found> {
@@ -155,6 +171,7 @@ fn recover_file(files: &dyn Files, path: &Path, key: &MasterKey, seen: &mut Hash
     let segment_key = match SegmentKey::open(&bytes, key) {
         Ok(segment_key) => segment_key,
         Err(HeaderError::NeverWritten | HeaderError::KeyDestroyed) => return Ok(Found::Nothing { torn_bytes: 0 }),
+        Err(error @ HeaderError::Newer(_)) => return Ok(Found::Newer(error.to_string())),
         Err(error) => return Ok(Found::Unusable(error.to_string())),
     };
     if !seen.insert(segment_key.id()) {
@@ -214,9 +231,20 @@ pub(super) fn bound_damaged(files: &dyn Files, folder: &Path, max_bytes: u64) ->
     removed
 }
 
-/// Keeps a file that can't be opened out of the way, without deleting it.
-pub(super) fn move_aside(files: &dyn Files, folder: &Path, path: &Path, what: String) -> Damage {
-    let aside = folder.join(DAMAGED_FOLDER);
+/// Moves segments that an older version set aside to where the others are: this version may be the one that reads them.
+fn bring_back_newer(files: &dyn Files, folder: &Path) {
+    let aside = folder.join(NEWER_FOLDER);
+    for name in files.list(&aside).unwrap_or_default() {
+        let path = aside.join(&name);
+        if let Err(error) = files.rename(&path, &folder.join(&name)) {
+            tracing::warn!(file = %path.display(), %error, "a segment that was set aside can't be moved back");
+        }
+    }
+}
+
+/// Keeps a file that can't be stored out of the way, without deleting it.
+pub(super) fn move_aside(files: &dyn Files, folder: &Path, aside: &str, path: &Path, what: String) -> Damage {
+    let aside = folder.join(aside);
     let target = aside.join(path.file_name().unwrap_or(path.as_os_str()));
     let moved = files
         .create_folder(&aside)
@@ -224,10 +252,7 @@ pub(super) fn move_aside(files: &dyn Files, folder: &Path, path: &Path, what: St
         .and_then(|()| files.sync_folder(&aside))
         .and_then(|()| files.sync_folder(folder));
     match moved {
-        Ok(()) => Damage {
-            what: format!("{what}; moved here, move it back into {} once that is put right", folder.display()),
-            file: target,
-        },
+        Ok(()) => Damage { what: format!("{what}; it was moved here"), file: target },
         Err(error) => Damage {
             what: format!("{what}; it could not be moved to {} and stays where it is: {error}", aside.display()),
             file: path.to_owned(),

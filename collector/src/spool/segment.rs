@@ -5,7 +5,7 @@
 //! frame   mark (4) ‖ counter u32 ‖ length u32, top bit: last frame ‖ sealed batch (length bytes)
 //! ```
 //! Integers are little-endian. The data key is random per segment, and is sealed with magic, version and id as context.
-//! A batch is any number of postcard [`Record`]s end to end, sealed with AES-256-GCM: the nonce is the frame's counter,
+//! A batch is any number of encoded [`Record`]s end to end, sealed with AES-256-GCM: the nonce is the frame's counter,
 //! which never repeats under one data key because a segment has one writer and is never appended to after a restart; the
 //! associated data are segment id and frame header. So every byte of a frame is authenticated, with its place.
 //!
@@ -23,9 +23,10 @@ use std::ops::Range;
 use uuid::Uuid;
 
 const MAGIC: [u8; 8] = *b"fs-spool";
-/// Raised whenever the header, the frames or [`Record`]'s encoding change.
-const VERSION: u16 = 1;
-const VERSION_AT: usize = MAGIC.len();
+/// Raised whenever the header, the frames or [`Record`]'s encoding change, a new code included (`codes`). Every version from 1 on
+/// is read; one whose records have other fields needs a reader of its own.
+pub(super) const VERSION: u16 = 1;
+pub(super) const VERSION_AT: usize = MAGIC.len();
 const ID_AT: usize = VERSION_AT + size_of::<u16>();
 const CONTEXT_BYTES: usize = ID_AT + size_of::<Uuid>();
 /// Where the sealed data key stands in a segment; zeros there destroy all it holds.
@@ -63,9 +64,7 @@ pub(super) enum HeaderError {
     Truncated(usize),
     #[error("it is no spool segment")]
     NotASegment,
-    #[error(
-        "a newer version of firmsight wrote it (format {0}, this one reads up to {VERSION}): start that version to store it"
-    )]
+    #[error("a newer version of firmsight wrote it (format {0}; this one reads up to {VERSION})")]
     Newer(u16),
     #[error("its data key does not open: it was written under another master key, or its header was damaged")]
     KeyRefused,
@@ -95,7 +94,7 @@ impl SegmentKey {
         }
         let version = u16::from_le_bytes([header[VERSION_AT], header[VERSION_AT + 1]]);
         match version {
-            VERSION => {}
+            1..=VERSION => {}
             0 => return Err(HeaderError::NotASegment),
             _ => return Err(HeaderError::Newer(version)),
         }
@@ -222,7 +221,7 @@ impl Contents {
 
     fn take_batch(&mut self, mut batch: &[u8]) {
         while !batch.is_empty() {
-            match postcard::take_from_bytes(batch) {
+            match Record::decode(batch) {
                 Ok((Record::Beacon(beacon), rest)) => {
                     self.beacons.push(beacon);
                     batch = rest;

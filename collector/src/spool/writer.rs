@@ -340,8 +340,8 @@ fn encode_drops(drops: &HashMap<DropKey, u64>) -> Vec<u8> {
     let mut batch = Vec::new();
     for ((site, day, reason), events) in drops {
         let record = Record::Drops(DropCount { site: site.clone(), day: *day, reason: *reason, events: *events });
-        match postcard::to_extend(&record, std::mem::take(&mut batch)) {
-            Ok(longer) => batch = longer,
+        match record.encode() {
+            Ok(encoded) => batch.extend(encoded),
             Err(error) => tracing::error!(%error, "a drop count could not be encoded"),
         }
     }

@@ -19,9 +19,8 @@ fn a_segment_of_version_1_is_still_readable() {
 
 #[test]
 fn records_are_encoded_as_version_1_says() {
-    let hex = |record: &Record| -> String {
-        postcard::to_stdvec(record).unwrap().iter().map(|byte| format!("{byte:02x}")).collect()
-    };
+    let hex =
+        |record: &Record| -> String { record.encode().unwrap().iter().map(|byte| format!("{byte:02x}")).collect() };
     assert_eq!(hex(&Record::Drops(drop_count(20_000, 3))), "010473686f70c0b8020203");
     assert_eq!(
         hex(&beacon(1)),
@@ -37,7 +36,7 @@ fn segment_of(frames: &[u8]) -> (Vec<u8>, Vec<usize>) {
     for (counter, records) in frames.iter().enumerate() {
         let mut batch = Vec::new();
         for _ in 0..*records {
-            batch.extend(postcard::to_stdvec(&beacon(number)).unwrap());
+            batch.extend(beacon(number).encode().unwrap());
             number += 1;
         }
         let last = counter + 1 == frames.len();

@@ -133,14 +133,6 @@ async fn a_damaged_header_is_moved_aside() {
 }
 
 #[tokio::test]
-async fn a_file_of_a_newer_version_is_moved_aside() {
-    let mut bytes = one_segments_bytes().await;
-    bytes[8] = 2;
-    let (files, _, recovery) = recover_file(bytes.clone()).await;
-    assert_moved_aside(&files, &bytes, &recovery, "newer version");
-}
-
-#[tokio::test]
 async fn a_segment_under_a_foreign_key_is_moved_aside_and_readable_once_the_key_and_it_are_back() {
     let (files, path) = one_segment().await;
     let foreign = MasterKey::from_bytes([8; 32]);

@@ -5,6 +5,7 @@ mod format;
 mod known_failures;
 mod model;
 mod promises;
+mod record_codes;
 
 use super::*;
 use crate::time::UnixMillis;

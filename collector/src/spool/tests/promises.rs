@@ -55,7 +55,7 @@ async fn files_and_folder_are_their_owners_alone() {
     let (spool, _) = Spool::open(Settings::new(&folder), &master()).unwrap();
     spool.append(&beacon(1)).await.unwrap();
     let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
-    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&folder), mode(&file)), (0o700, 0o600));
 }
 

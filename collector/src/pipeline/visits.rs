@@ -2,16 +2,20 @@
 //!
 //! # The rule
 //! Events of one visitor with at most the timeout (30 minutes unless configured) between neighbours
-//! form a *chain*. A chain is one visit, but for two cuts at midnight UTC:
+//! form a *chain*. What somebody does on a page that was quiet for longer (a form, a download, `identify`)
+//! joins the chain of its pageview for four hours, and whatever lies between goes along. A chain is one
+//! visit, but for two cuts at midnight UTC:
 //! - A visitor without a client id is cut at every midnight, because the key under which such
 //!   visitors are hashed is a new one each day.
 //! - A visitor with a client id is cut at a midnight before which the chain ran through the whole day
 //!   (24 hours without a gap). People don't do that, monitors and forgotten tabs do. The cut bounds a
 //!   visit to 48 hours, and it can be decided by looking at one day of events, wherever the chain began.
 //!
-//! A visit needs a pageview: it starts with its first one, which also gives its id, source and device.
-//! Its company and place are those of its first event of any kind. Times on pages are cumulative in
-//! the tracker and merged by maximum, so that a lost or repeated engagement event does little harm.
+//! A visit starts with its first pageview, which also gives its id, source and device. Where there is none,
+//! because the page was opened in an earlier visit, the first thing that was done opens the visit, on the page
+//! on which it was done. Time that passes by itself (engagement) opens none: it counts for its page, up to
+//! four hours later, whichever chain it is in. Company and place are those of the first event of any kind. Times on pages are
+//! cumulative in the tracker and merged by maximum, so that a lost or repeated engagement event does little harm.
 //!
 //! # Why late, repeated and reordered events change nothing
 //! [`assemble`] sorts by event time and event id and ignores the order in which events arrived. Repeats
@@ -21,13 +25,14 @@
 //! # Why a part of the events is enough
 //! A rebuild cannot read everything a visitor ever did. [`settle`] takes the span of event times that
 //! were touched (added, or lost to an earlier arrival) and the visitor's events in a [`Window`] around it:
-//! - Only chains within a timeout of the touched span can have changed.
+//! - What an event can do to others ends at its *reach*: the timeout, or the four hours if they are longer. So only
+//!   chains within a reach of the touched span can have changed.
 //! - Backwards, a chain either begins inside the window, or runs through the whole day before the last
 //!   midnight `M` before the touched span. Then `M` is a cut whatever was touched, and rebuilding starts there.
-//! - Forwards, a midnight more than a day and a timeout after the touched span is a cut, or not, whatever
-//!   was touched, and rebuilding ends there.
+//! - Forwards, a midnight more than a day and a reach after the touched span is a cut, or not, whatever
+//!   was touched, and rebuilding ends there; what is read behind it is only time on the pages before it.
 //!
-//! So at most 48 hours (and two timeouts) are read on either side, and the result is exact. A property
+//! So at most 48 hours (and a few reaches) are read on either side, and the result is exact. A property
 //! test compares rebuilding batch by batch with assembling everything at once.
 
 use crate::{store::EventRow, time::UnixMillis};
@@ -46,6 +51,9 @@ const MAX_IDENTITY_BYTES: usize = 254;
 /// Events of a visit whose names are kept.
 const MAX_EVENT_NAMES: usize = 1_000;
 
+/// How long what happens on a page belongs to the visit of its pageview, however quiet the page was before.
+const PAGE_MS: i64 = 4 * 3_600_000;
+
 /// The longest silence inside a visit: 1 minute to 12 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VisitTimeout(i64);
@@ -61,6 +69,11 @@ impl VisitTimeout {
     #[must_use]
     pub const fn millis(self) -> i64 {
         self.0
+    }
+
+    /// How far, in milliseconds, an event can change what others belong to.
+    const fn reach(self) -> i64 {
+        if self.0 > PAGE_MS { self.0 } else { PAGE_MS }
     }
 }
 
@@ -84,10 +97,15 @@ fn order(event: &EventRow) -> (&str, u64, UnixMillis, Uuid, UnixMillis) {
     (&event.site, event.visitor, event.event_time, event.event_id, event.at)
 }
 
+/// Whether somebody did something: neither a new page nor time that passed by itself.
+fn is_act(event: &EventRow) -> bool {
+    !is_pageview(event) && event.event_type != EventKind::Engagement.as_str()
+}
+
 /// One step of a visit's route.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RouteStep<'a> {
-    /// The pageview.
+    /// The pageview; in a visit without one, what was done first.
     pub pageview: &'a EventRow,
     /// Milliseconds the page was visible.
     pub visible_ms: u32,
@@ -113,7 +131,7 @@ pub struct Visit<'a> {
     pub first: &'a EventRow,
     /// The pageviews, oldest first; never empty.
     pub route: Vec<RouteStep<'a>>,
-    /// The first pageview: start, id, source and device are its.
+    /// The first step of the route: start, id, source and device are its.
     pub landing: &'a EventRow,
     /// Time of the last event.
     pub ended_at: UnixMillis,
@@ -197,26 +215,27 @@ impl Span {
 pub struct Window {
     /// Event times to read.
     pub span: Span,
-    /// Where rebuilding starts when the chain began before the window; `None` when such a chain needs
-    /// the full window.
-    cut: Option<i64>,
+    /// The midnights at which rebuilding starts when a chain began before the window, and at which it ends when it goes on;
+    /// `None` when such a chain needs the full window.
+    cuts: Option<(i64, i64)>,
 }
 
 impl Window {
     /// Some hours: enough for nearly every visit, and much cheaper to read.
     #[must_use]
     pub const fn near(touched: Span, timeout: VisitTimeout) -> Self {
-        let margin = 4 * timeout.0;
-        Self { span: Span { first: touched.first - margin, last: touched.last + margin }, cut: None }
+        let margin = 4 * timeout.0 + timeout.reach();
+        Self { span: Span { first: touched.first - margin, last: touched.last + margin }, cuts: None }
     }
 
     /// Enough for every visit.
     #[must_use]
     pub const fn full(touched: Span, timeout: VisitTimeout) -> Self {
-        let cut = (touched.first - timeout.0).div_euclid(DAY) * DAY;
-        let decided = touched.last + DAY + timeout.0 + 1;
+        let reach = timeout.reach();
+        let start = (touched.first - reach).div_euclid(DAY) * DAY;
+        let decided = touched.last + DAY + reach + 1;
         let end = (decided + DAY - 1).div_euclid(DAY) * DAY;
-        Self { span: Span { first: cut - DAY - timeout.0, last: end - 1 }, cut: Some(cut) }
+        Self { span: Span { first: start - DAY - reach, last: end + reach }, cuts: Some((start, end)) }
     }
 }
 
@@ -247,8 +266,10 @@ pub fn first_arrivals(events: &[EventRow]) -> Vec<&EventRow> {
 /// All visits in a set of events, which may be of several visitors and sites and in any order, with repeats.
 #[must_use]
 pub fn assemble(events: &[EventRow], timeout: VisitTimeout) -> Vec<Visit<'_>> {
+    let events = first_arrivals(events);
+    let times = TimeOnPages::of(&events);
     let mut visits: Vec<_> =
-        chains(first_arrivals(events), timeout).iter().flat_map(|chain| visits_of_chain(chain)).collect();
+        chains(events, timeout).iter().flat_map(|chain| visits_of_chain(chain, &times)).collect();
     visits.sort_unstable_by_key(|visit| (&visit.landing.site, visit.started_at(), visit.id()));
     visits
 }
@@ -262,38 +283,101 @@ pub fn settle<'a>(
     touched: Span,
     timeout: VisitTimeout,
 ) -> Option<Settled<'a>> {
-    let inside = |event: &&EventRow| window.span.holds(event.event_time);
+    let reach = timeout.reach();
+    let events: Vec<_> = events.into_iter().filter(|event| window.span.holds(event.event_time)).collect();
+    let times = TimeOnPages::of(&events);
     let mut span = touched;
     let mut visits = Vec::new();
-    for chain in chains(events.into_iter().filter(inside).collect(), timeout) {
+    for chain in chains(events, timeout) {
         let (first, last) = (chain[0].event_time.0, chain[chain.len() - 1].event_time.0);
-        if last < touched.first - timeout.0 || touched.last + timeout.0 < first {
+        if last < touched.first - reach || touched.last + reach < first {
             continue;
         }
-        let begins_before = first <= window.span.first + timeout.0;
-        let goes_on = last >= window.span.last - timeout.0;
-        if window.cut.is_none() && (begins_before || goes_on) {
+        let begins_before = first <= window.span.first + reach;
+        let goes_on = last >= window.span.last - reach;
+        if window.cuts.is_none() && (begins_before || goes_on) {
             return None;
         }
-        let start = window.cut.filter(|_| begins_before).unwrap_or(first);
-        span = span.union(Span { first: start, last });
-        visits.extend(visits_of_chain(&chain).into_iter().filter(|visit| visit.first.event_time.0 >= start));
+        let start = window.cuts.filter(|_| begins_before).map_or(first, |(start, _)| start);
+        let end = window.cuts.map_or(i64::MAX, |(_, end)| end);
+        let rebuilt = Span { first: start, last: last.min(end - 1) };
+        span = span.union(rebuilt);
+        let found = visits_of_chain(&chain, &times).into_iter();
+        visits.extend(found.filter(|visit| rebuilt.holds(visit.first.event_time)));
     }
     Some(Settled { span, visits })
 }
 
-/// Sorts events and splits them where the visitor changes or was silent for longer than the timeout.
+/// Sorts events and splits them where the visitor changes or was silent for longer than the timeout, unless something was
+/// done after the silence on a page from before it.
 fn chains(mut events: Vec<&EventRow>, timeout: VisitTimeout) -> Vec<Vec<&EventRow>> {
     events.sort_unstable_by_key(|event| order(event));
-    events
-        .chunk_by(|one, next| {
-            (&one.site, one.visitor) == (&next.site, next.visitor) && next.event_time.0 - one.event_time.0 <= timeout.0
-        })
-        .map(<[_]>::to_vec)
-        .collect()
+    let bridges = bridges(&events);
+    let mut chains: Vec<Vec<&EventRow>> = Vec::new();
+    let mut bridged_until = i64::MIN;
+    for (event, bridge) in events.into_iter().zip(bridges) {
+        let time = event.event_time.0;
+        match chains.last_mut() {
+            Some(chain)
+                if chain.last().is_some_and(|last| {
+                    (&last.site, last.visitor) == (&event.site, event.visitor)
+                        && (time - last.event_time.0 <= timeout.0 || time <= bridged_until)
+                }) =>
+            {
+                chain.push(event);
+                bridged_until = bridged_until.max(bridge);
+            }
+            _ => {
+                chains.push(vec![event]);
+                bridged_until = bridge;
+            }
+        }
+    }
+    chains
 }
 
-fn visits_of_chain<'a>(chain: &[&'a EventRow]) -> Vec<Visit<'a>> {
+/// For each event, in order: until when something was done on it as a page.
+fn bridges(events: &[&EventRow]) -> Vec<i64> {
+    let mut bridges = vec![i64::MIN; events.len()];
+    let mut pages: HashMap<(&str, u64, Uuid), Vec<usize>> = HashMap::new();
+    for (position, page) in events.iter().enumerate().filter(|(_, event)| is_pageview(event)) {
+        pages.entry((&page.site, page.visitor, page.event_id)).or_default().push(position);
+    }
+    for act in events.iter().filter(|event| is_act(event)) {
+        for &position in pages.get(&(&*act.site, act.visitor, act.page)).into_iter().flatten() {
+            if (0..=PAGE_MS).contains(&(act.event_time.0 - events[position].event_time.0)) {
+                bridges[position] = bridges[position].max(act.event_time.0);
+            }
+        }
+    }
+    bridges
+}
+
+/// What events say of the time on pages, wherever they stand.
+struct TimeOnPages<'a>(HashMap<(&'a str, u64, Uuid), Vec<&'a EventRow>>);
+
+impl<'a> TimeOnPages<'a> {
+    fn of(events: &[&'a EventRow]) -> Self {
+        let mut pages: HashMap<_, Vec<&EventRow>> = HashMap::new();
+        for event in events.iter().filter(|event| event.visible_ms > 0 && !is_pageview(event)) {
+            pages.entry((event.site.as_str(), event.visitor, event.page)).or_default().push(event);
+        }
+        Self(pages)
+    }
+
+    /// Adds what was said later than the visit that the page is in.
+    fn complete(&self, step: &mut RouteStep<'_>) {
+        let page = step.pageview;
+        for event in self.0.get(&(&*page.site, page.visitor, page.event_id)).into_iter().flatten() {
+            if (0..=PAGE_MS).contains(&(event.event_time.0 - page.event_time.0)) {
+                step.visible_ms = step.visible_ms.max(event.visible_ms);
+                step.scroll = step.scroll.max(event.scroll);
+            }
+        }
+    }
+}
+
+fn visits_of_chain<'a>(chain: &[&'a EventRow], times: &TimeOnPages<'_>) -> Vec<Visit<'a>> {
     let began = chain.first().map_or(0, |event| event.event_time.0);
     chain
         .chunk_by(|one, next| {
@@ -301,15 +385,18 @@ fn visits_of_chain<'a>(chain: &[&'a EventRow]) -> Vec<Visit<'a>> {
             let crossed = one.event_time.0 < midnight;
             !crossed || (one.has_client && began > midnight - DAY)
         })
-        .filter_map(visit_of)
+        .filter_map(|events| visit_of(events, times))
         .collect()
 }
 
-/// Makes one visit of its events, sorted by time; `None` without a pageview.
-fn visit_of<'a>(events: &[&'a EventRow]) -> Option<Visit<'a>> {
+/// Makes one visit of its events, sorted by time; `None` where nothing was opened or done.
+fn visit_of<'a>(events: &[&'a EventRow], times: &TimeOnPages<'_>) -> Option<Visit<'a>> {
+    let act = events.iter().find(|event| is_act(event) && !event.host.is_empty());
+    let opening = if events.iter().any(|event| is_pageview(event)) { None } else { act };
     let mut route: Vec<RouteStep<'_>> = events
         .iter()
         .filter(|event| is_pageview(event))
+        .chain(opening)
         .map(|&pageview| RouteStep { pageview, visible_ms: pageview.visible_ms, scroll: pageview.scroll })
         .collect();
     let landing = route.first()?.pageview;
@@ -325,6 +412,11 @@ fn visit_of<'a>(events: &[&'a EventRow]) -> Option<Visit<'a>> {
         }
         if event.event_type == EventKind::Identify.as_str() {
             identity.learn(&event.props);
+        }
+    }
+    for &index in steps.values() {
+        if let Some(step) = route.get_mut(index) {
+            times.complete(step);
         }
     }
     Some(Visit {
@@ -420,8 +512,44 @@ mod tests {
     }
 
     #[test]
-    fn without_a_pageview_there_is_no_visit() {
+    fn time_alone_makes_no_visit() {
         assert!(assemble(&[event(1, MIDNIGHT, "engagement")], VisitTimeout::default()).is_empty());
+    }
+
+    fn on_page(page: u128, event: EventRow) -> EventRow {
+        EventRow { page: Uuid::from_u128(page), host: "shop.example".into(), ..event }
+    }
+
+    #[test]
+    fn what_is_done_on_a_quiet_page_joins_its_visit_and_so_does_what_lies_between() {
+        let noon = MIDNIGHT + 12 * HOUR;
+        let mut events = vec![event(1, noon, "pageview"), on_page(1, event(2, noon + 31 * MINUTE, "form"))];
+        assert_eq!(shape(&events), [(noon, 2)]);
+        assert!(assemble(&events, VisitTimeout::default())[0].event_names.contains("form"));
+        events.push(event(3, noon + 100 * MINUTE, "pageview"));
+        assert_eq!(shape(&events), [(noon, 2), (noon + 100 * MINUTE, 1)]);
+        events.push(on_page(1, event(4, noon + 240 * MINUTE, "custom")));
+        assert_eq!(shape(&events), [(noon, 4)]);
+    }
+
+    #[test]
+    fn what_is_done_on_a_page_of_long_ago_opens_a_visit() {
+        let noon = MIDNIGHT + 12 * HOUR;
+        let late = noon + 240 * MINUTE + 1;
+        let identify = EventRow { props: r#"{"email":"ada@acme.example"}"#.into(), ..event(2, late, "identify") };
+        let events = [event(1, noon, "pageview"), on_page(1, identify)];
+        let visits = assemble(&events, VisitTimeout::default());
+        assert_eq!(shape(&events), [(noon, 1), (late, 1)]);
+        assert_eq!((visits[1].identity.email.as_str(), visits[1].route.len()), ("ada@acme.example", 1));
+    }
+
+    #[test]
+    fn time_on_a_page_counts_for_it_in_a_later_chain_too() {
+        let noon = MIDNIGHT + 12 * HOUR;
+        let engagement = EventRow { visible_ms: 3_600_000, ..event(2, noon + 61 * MINUTE, "engagement") };
+        let events = [event(1, noon, "pageview"), on_page(1, engagement)];
+        let visits = assemble(&events, VisitTimeout::default());
+        assert_eq!((visits.len(), visits[0].visible_ms(), visits[0].events), (1, 3_600_000, 1));
     }
 
     #[test]
@@ -559,14 +687,15 @@ mod tests {
     fn histories() -> impl Strategy<Value = Vec<EventRow>> {
         let gap = prop_oneof![16 => 0i64..=6, 12 => 2i64..=4, 1 => 7i64..=40];
         let visitor = prop_oneof![12 => Just(1u64), 1 => Just(2), 1 => Just(3)];
-        let one = (gap, 0u8..4, visitor, 0u64..3, any::<prop::sample::Index>(), 0u32..100);
+        let one = (gap, 0u8..5, visitor, 0u64..3, any::<prop::sample::Index>(), 0u32..100);
         (0i64..24, prop::collection::vec(one, 1..70)).prop_map(|(start, parts)| {
             let mut time = MIDNIGHT + start * HOUR;
             let mut events: Vec<EventRow> = Vec::new();
             for (number, (gap, what, visitor, company_id, page, visible_ms)) in parts.into_iter().enumerate() {
                 time += gap * HOUR;
-                let kind = if what == 0 { "engagement" } else { "pageview" };
+                let kind = ["engagement", "form", "pageview", "pageview", "pageview"][usize::from(what)];
                 let mut next = event(number as u128 + 1, time, kind);
+                next.host = "shop.example".into();
                 next.visitor = visitor;
                 next.has_client = next.visitor != 3;
                 next.version = u64::from(visible_ms) << 32 | number as u64;
@@ -583,6 +712,11 @@ mod tests {
         })
     }
 
+    /// Longer and shorter than what is done on a page reaches.
+    fn timeouts() -> impl Strategy<Value = VisitTimeout> {
+        prop_oneof![3 => Just(6), 2 => Just(2)].prop_map(|hours| VisitTimeout::new(Duration::from_secs(hours * 3600)))
+    }
+
     proptest! {
         #[test]
         fn order_and_repeats_of_arrival_change_nothing(
@@ -590,8 +724,8 @@ mod tests {
                 let twice = [events.clone(), events.clone()].concat();
                 (Just(events), Just(twice).prop_shuffle())
             }),
+            timeout in timeouts(),
         ) {
-            let timeout = VisitTimeout::new(Duration::from_secs(6 * 3600));
             let expected = summary(&assemble(&events, timeout));
             prop_assert_eq!(summary(&assemble(&shuffled, timeout)), expected);
         }
@@ -600,8 +734,8 @@ mod tests {
         fn rebuilding_batch_by_batch_gives_what_counting_all_at_once_gives(
             events in prop_oneof![histories(), histories().prop_shuffle()],
             sizes in prop::collection::vec(1usize..20, 0..3),
+            timeout in timeouts(),
         ) {
-            let timeout = VisitTimeout::new(Duration::from_secs(6 * 3600));
             let mut tables = Tables::default();
             let mut rest = events.as_slice();
             for size in sizes.into_iter().chain(std::iter::repeat(2)) {
@@ -618,8 +752,8 @@ mod tests {
         }
 
         #[test]
-        fn every_event_of_a_visit_lies_within_48_hours(events in histories()) {
-            for visit in assemble(&events, VisitTimeout::new(Duration::from_secs(6 * 3600))) {
+        fn every_event_of_a_visit_lies_within_48_hours(events in histories(), timeout in timeouts()) {
+            for visit in assemble(&events, timeout) {
                 prop_assert!(visit.ended_at.0 - visit.first.event_time.0 <= 2 * DAY);
             }
         }

@@ -165,7 +165,8 @@
       managers[position] = ""; // No global's name.
       const say = (choice) => tell("consent", choice, position + 2);
       say("silent");
-      part(manager, say, options.consentPurpose, page[manager]);
+      // By its number: lists of ad blockers know the managers' names.
+      part(position, say, options.consentPurpose, page[manager]);
     });
     if (delay < DAY) setTimeout(look, delay, delay * 2);
   };

@@ -13,8 +13,16 @@ export const purposes = (words, manager, defaults, known) => {
   return chosen.length ? chosen : known ? defaults.filter(known).slice(0, 1) : defaults;
 };
 
-/** The answer to a choice that was made: yes only if every purpose was agreed to, and there is one. */
-export const answer = (purposes, agreed) => (purposes.length && purposes.every(agreed) ? "granted" : "denied");
+/**
+ * The answer to a choice that was made: yes only if every purpose was agreed to, and there is one. A grant is an act of the
+ * person: one of a purpose that is on without it, because it can't be refused or is on by default, is none, "essential".
+ */
+export const answer = (purposes, agreed, isAsked = () => true) =>
+  !purposes.length || !purposes.every(agreed) ? "denied" : purposes.every(isAsked) ? "granted" : "essential";
+
+/** The same where a purpose is a word for several services, all of which must be agreed to. */
+export const answerOf = (words, named, agreed, isAsked) =>
+  words.every((word) => named(word)[0]) ? answer(words.flatMap(named), agreed, isAsked) : "denied";
 
 /** Whoever agreed and is to be asked again, because the manager was reset, doesn't agree any more. */
 export const takingBack = (say) => {

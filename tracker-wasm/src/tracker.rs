@@ -28,10 +28,11 @@ const ENVELOPE_BYTES: usize = 512;
 /// Room for effects: in one call two full beacons and a withdrawal at most.
 const EFFECTS_BYTES: usize = 4 * beacon::MAX_BODY_BYTES;
 
-/// What a source of consent says, by its position.
-const SAID: &[u8] = b"granted denied unknown silent absent";
-/// The last of these: a manager is here, but has no say.
-const ABSENT: u32 = 4;
+/// What a source of consent says, by its position. "Absent" is a manager that is here, but has no say; "essential" is a
+/// purpose that is on without an act of the person, which is no choice: [`UNDECIDED`].
+const SAID: &[u8] = b"granted denied unknown silent absent essential";
+const ESSENTIAL: u32 = 5;
+const UNDECIDED: u32 = 2;
 /// What a page may want counted beside what counts anyway, by its bit: routes in the fragment, and whatever replaces
 /// the address; or nothing but what it calls a pageview.
 const PAGEVIEWS: &[u8] = b"hash replace manual";
@@ -175,10 +176,11 @@ impl<'a> Tracker<'a> {
     /// it was heard nothing begins, in whatever mode, since it may know of an earlier refusal.
     fn told(&mut self, word: &[u8], source: &[u8]) {
         let source = number(source) & 31;
-        let word = u32::from(position(SAID, word));
-        if word > ABSENT {
-            return;
-        }
+        let word = match u32::from(position(SAID, word)) {
+            ESSENTIAL => UNDECIDED,
+            word if word > ESSENTIAL => return,
+            word => word,
+        };
         self.state.note(word, source);
         if self.state[Denying] != 0 {
             if word == 1 {

@@ -2,13 +2,14 @@
 //!
 //! The core becomes wasm, and by wasm2js JavaScript for pages whose Content-Security-Policy forbids wasm; the shell is
 //! minified. Beside them stand the parts that the shell fetches when a page needs them: `shell/parts`, and an adapter
-//! for each consent manager, `shell/consent`, which is named by the global that gives the manager away. All but the
-//! shell carry one hash of their contents in their names, which the shell knows, so that they can be cached for ever.
+//! for each consent manager, `shell/consent`, whose source is named by the global that gives the manager away and whose
+//! built file by its number, since lists of ad blockers know the managers' names. All but the shell carry one hash of their
+//! contents in their names, which the shell knows, so that they can be cached for ever.
 
 use crate::{debian, error::Error, machine};
 use sha2::{Digest, Sha256};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env, fs,
     io::Write,
     path::{Path, PathBuf},
@@ -40,7 +41,7 @@ const SETTINGS_PLACE: &str = "\"%FIRMSIGHT%\"";
 const MOST_BASE: usize = 6 * 1024;
 /// A page with one consent manager that counts: shell, wasm, an adapter, and the part `page`. The others are fetched when
 /// somebody points at a link or a form, when a beacon failed, in frames, or in debug mode.
-const MOST_PAGE: usize = 7 * 1024;
+const MOST_PAGE: usize = 7 * 1024 + 256;
 /// The same where wasm is forbidden, so that the core is JavaScript.
 const MOST_STRICT_PAGE: usize = 9 * 1024;
 /// The part that every page fetches once it counts.
@@ -324,7 +325,7 @@ struct Built {
 }
 
 impl Built {
-    /// Reads the files again; a part that stands in `shell/consent` is an adapter.
+    /// Reads the files again; a part with a number is the adapter of that place in `shell/consent`.
     fn read(folder: &Path) -> Result<Self, Error> {
         let read = |name: &str| fs::read(folder.join(name)).map_err(Error::file(folder.join(name)));
         let names = fs::read_dir(folder).map_err(Error::file(folder))?.flatten();
@@ -334,13 +335,17 @@ impl Built {
             .find_map(|name| name.strip_prefix("core.")?.strip_suffix(".wasm"))
             .ok_or_else(|| Error::Missing(format!("no core in {}", folder.display())))?;
         let sources = machine::root().join("tracker-wasm").join("shell").join(ADAPTERS);
+        let sources = fs::read_dir(&sources).map_err(Error::file(&sources))?.flatten();
+        let managers: BTreeSet<String> =
+            sources.filter_map(|file| file.file_name().to_str()?.strip_suffix(".js").map(str::to_owned)).collect();
         let (mut adapters, mut parts) = (BTreeMap::new(), BTreeMap::new());
         for name in &names {
             let part = name.strip_prefix("core.").and_then(|name| name.strip_prefix(hash)?.strip_prefix('.'));
-            if let Some(part) = part.and_then(|name| name.strip_suffix(".js")) {
-                let known = if sources.join(format!("{part}.js")).exists() { &mut adapters } else { &mut parts };
-                known.insert(part.to_owned(), read(name)?);
-            }
+            let Some(part) = part.and_then(|name| name.strip_suffix(".js")) else { continue };
+            match part.parse::<usize>() {
+                Ok(number) => adapters.insert(managers.iter().nth(number).cloned().unwrap_or_default(), read(name)?),
+                Err(_) => parts.insert(part.to_owned(), read(name)?),
+            };
         }
         Ok(Self {
             shell: read(SHELL)?,
@@ -360,8 +365,9 @@ impl Built {
             (format!("core.{hash}.wasm"), &*self.wasm),
             (format!("core.{hash}.js"), &*self.script),
         ];
-        let parts = self.adapters.iter().chain(&self.parts);
-        files.extend(parts.map(|(name, content)| (format!("core.{hash}.{name}.js"), &**content)));
+        let adapters = self.adapters.values().enumerate();
+        files.extend(adapters.map(|(number, content)| (format!("core.{hash}.{number}.js"), &**content)));
+        files.extend(self.parts.iter().map(|(name, content)| (format!("core.{hash}.{name}.js"), &**content)));
         files
     }
 

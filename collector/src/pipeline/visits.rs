@@ -268,8 +268,7 @@ pub fn first_arrivals(events: &[EventRow]) -> Vec<&EventRow> {
 pub fn assemble(events: &[EventRow], timeout: VisitTimeout) -> Vec<Visit<'_>> {
     let events = first_arrivals(events);
     let times = TimeOnPages::of(&events);
-    let mut visits: Vec<_> =
-        chains(events, timeout).iter().flat_map(|chain| visits_of_chain(chain, &times)).collect();
+    let mut visits: Vec<_> = chains(events, timeout).iter().flat_map(|chain| visits_of_chain(chain, &times)).collect();
     visits.sort_unstable_by_key(|visit| (&visit.landing.site, visit.started_at(), visit.id()));
     visits
 }

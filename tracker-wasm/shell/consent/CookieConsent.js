@@ -1,4 +1,5 @@
-// vanilla-cookieconsent 3: https://cookieconsent.orestbida.com. A purpose is a category.
+// vanilla-cookieconsent 3: https://cookieconsent.orestbida.com. A purpose is a category; one that is `readOnly` can't be
+// refused (reference/configuration-reference.html#category-readonly).
 import { answer, purposes } from "../purposes.js";
 
 export default (say, words, manager) => {
@@ -6,7 +7,13 @@ export default (say, words, manager) => {
   if (!manager.acceptedCategory) return say("absent");
   const tell = () => {
     if (manager.validConsent())
-      say(answer(purposes(words, "CookieConsent", ["analytics"]), manager.acceptedCategory));
+      say(
+        answer(
+          purposes(words, "CookieConsent", ["analytics"]),
+          manager.acceptedCategory,
+          (category) => !manager.getConfig("categories")[category].readOnly,
+        ),
+      );
     // Its dialogue: before that is there, a choice of an earlier visit may just not have been loaded.
     else if (document.getElementById("cc-main")) say("unknown");
   };

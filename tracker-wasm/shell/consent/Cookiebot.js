@@ -1,5 +1,5 @@
-// Cookiebot: https://www.cookiebot.com/en/developer/. A purpose is a category. Consent that is implied by going on is
-// none.
+// Cookiebot: https://www.cookiebot.com/en/developer/. A purpose is a category; `necessary` can't be refused. Only where
+// `method` is "explicit" did the person choose: elsewhere going on implies consent, or the region asks for none.
 import { answer, purposes } from "../purposes.js";
 
 export default (say, words) => {
@@ -8,9 +8,13 @@ export default (say, words) => {
     const { consent, hasResponse } = window.Cookiebot;
     if (hasResponse)
       say(
-        consent.method == "implied"
-          ? "unknown"
-          : answer(purposes(words, "Cookiebot", ["statistics"]), (category) => consent[category]),
+        consent.method == "explicit"
+          ? answer(
+              purposes(words, "Cookiebot", ["statistics"]),
+              (category) => consent[category],
+              (category) => category != "necessary",
+            )
+          : "unknown",
       );
   };
   for (const event of ["ConsentReady", "Accept", "Decline"]) addEventListener("CookiebotOn" + event, tell);

@@ -1,6 +1,8 @@
 // Usercentrics 2: https://usercentrics.com/docs/web/features/api/control-functionality/. A purpose is a category's
-// slug, or the id or name of a data processing service; of a category all services must be agreed to.
-import { answer, purposes } from "../purposes.js";
+// slug, or the id or name of a data processing service; of a category all services must be agreed to. A service's last
+// consent says whether it was "explicit": those of regions without consent, and of essential services, are implicit
+// (https://docs.usercentrics.com/cmp_browser_sdk/3.5.0/interfaces/ConsentHistory.html).
+import { answerOf, purposes } from "../purposes.js";
 
 export default (say, words, manager) => {
   // Version 3 may bring this name along.
@@ -11,7 +13,9 @@ export default (say, words, manager) => {
     const services = manager.getServicesBaseInfo();
     const named = (word) => services.filter(({ id, name, categorySlug }) => [id, name, categorySlug].includes(word));
     const counting = purposes(words, "UC_UI", ["Firmsight", "functional"], (word) => named(word)[0]);
-    say(answer(counting, (word) => answer(named(word), ({ consent }) => consent.status) == "granted"));
+    const isAsked = ({ isEssential, consent }) =>
+      !isEssential && (consent.history || [consent]).slice(-1)[0].type == "explicit";
+    say(answerOf(counting, named, ({ consent }) => consent.status, isAsked));
   };
   // A choice is announced when the button is pressed and can be in force a little later.
   for (const event of ["INITIALIZED", "CMP_EVENT"])

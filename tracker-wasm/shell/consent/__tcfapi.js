@@ -1,5 +1,6 @@
 // IAB TCF 2.x, CMP API v2: https://github.com/InteractiveAdvertisingBureau/GDPR-Transparency-and-Consent-Framework.
-// A purpose is its number. By default 1 (storage), and 8 (content performance) or 9 (audience statistics).
+// A purpose is its number. By default 1 (storage), and 8 (content performance) or 9 (audience statistics). Only `consents`
+// count: `legitimateInterests` are claimed without an act of the person.
 import { answer, purposes } from "../purposes.js";
 
 export default (say, words) => {

@@ -1,6 +1,6 @@
 // Usercentrics 3: https://usercentrics.com/docs/web/implementation/. A purpose is a category, or the id or name of a
-// data processing service; of a category all services must be agreed to.
-import { answer, purposes } from "../purposes.js";
+// data processing service; of a category all services must be agreed to. Essential services can't be refused.
+import { answerOf, purposes } from "../purposes.js";
 
 export default (say, words, manager) => {
   const tell = ({ consent, services }) => {
@@ -10,7 +10,7 @@ export default (say, words, manager) => {
     say(
       // Implicit is what holds before anything was chosen.
       consent.type == "EXPLICIT"
-        ? answer(counting, (word) => answer(named(word), ([, service]) => service.consent.given) == "granted")
+        ? answerOf(counting, named, ([, service]) => service.consent.given, ([, service]) => !service.essential)
         : "unknown",
     );
   };

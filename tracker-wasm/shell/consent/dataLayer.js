@@ -11,7 +11,9 @@ export default (say, words, layer) => {
     for (const entry of entries)
       if (entry && entry[0] == "consent" && entry[1] == "update") Object.assign(chosen, entry[2]);
     // What holds until the person was asked is nobody's choice; tarteaucitron sets such defaults for Google alone.
-    say(counting.every((type) => chosen[type]) ? answer(counting, (type) => chosen[type] == "granted") : "absent");
+    // Where the IAB's platform is on the page, its own record says whether anybody was asked; an update doesn't.
+    const said = answer(counting, (type) => chosen[type] == "granted");
+    say(counting.every((type) => chosen[type]) && (said == "denied" || !window.__tcfapi) ? said : "absent");
   };
   const push = layer.push;
   layer.push = function (...entries) {

@@ -71,7 +71,7 @@ export default (core, options, served, names) => {
     if (what == "s") return before.site ? undefined : started(after);
     if (what == "c") {
       const [word, number] = given;
-      const said = { silent: "nothing yet", unknown: "that there is no choice yet", absent: "that it has no say here" }[word] ?? word;
+      const said = { silent: "nothing yet", unknown: "that there is no choice yet", essential: "that its purpose is on without anybody's choice (it can't be refused, or is on by default), which is no consent", absent: "that it has no say here" }[word] ?? word;
       say(`${source(Number(number))} says: ${said}.`.replace(/^./, (first) => first.toUpperCase()));
       if (before.site && before.permission != after.permission) say(permitted(after));
     } else if (what == "f") say("The visitor is forgotten: everything stored is removed, and the collector is told to erase.");

@@ -7,8 +7,10 @@ import { withVisitor } from "./managers/suite.js";
 import { arrange, startBrowser } from "./setting.js";
 
 const OWN_BANNER = MOCKS["a banner of the site's own"];
-const { klaro, "vanilla-cookieconsent": vanilla, "IAB TCF": tcf, "IAB GPP": gpp } = PACKAGES;
+const { klaro, "vanilla-cookieconsent": vanilla, "IAB TCF": tcf, "IAB GPP": gpp, tarteaucitron, orejime } = PACKAGES;
 const { "Google Consent Mode": consentMode, "WordPress consent API": wordpress, Didomi: didomi } = MOCKS;
+const { OneTrust: oneTrust, Cookiebot: cookiebot, "Usercentrics 2": usercentrics2, "Usercentrics 3": usercentrics3 } = MOCKS;
+const { CookieYes: cookieYes, Osano: osano, Complianz: complianz } = MOCKS;
 
 /** A manager whose page says something first. */
 const saying = (inline, manager) => ({ ...manager, steps: [{ inline }, ...manager.steps] });
@@ -22,6 +24,71 @@ const purpose = (words) => `async data-consent-purpose="${words}"`;
 const accepted = (...purposes) => `window.acceptedPurposes = [${purposes}]`;
 const gtag = (kind, analytics) =>
   `(window.dataLayer = window.dataLayer || []).push(((...call) => call)("consent", "${kind}", { analytics_storage: "${analytics}" }));`;
+
+/** A manager set up otherwise: `change` is put in the place of what `of` finds in its set-up. */
+const setUp = (manager, ...changes) => ({
+  ...manager,
+  steps: manager.steps.map((step) => ({
+    ...step,
+    ...(step.inline && { inline: changes.reduce((text, [of, change]) => text.replace(of, change), step.inline) }),
+  })),
+});
+const withoutConsent = setUp(tarteaucitron, ["needConsent: true", "needConsent: false"]);
+const onByDefault = setUp(tarteaucitron, ["highPrivacy: true", "highPrivacy: true, serviceDefaultState: true"]);
+const byGoingOn = setUp(tarteaucitron, ["highPrivacy: true", "highPrivacy: false"]);
+const scrollToTheEnd = async (page) => {
+  await page.evaluate(() => {
+    document.body.style.height = "20000px";
+    scrollTo(0, 19000);
+  });
+  await page.waitForTimeout(300);
+};
+const nothing = () => {};
+
+/**
+ * What is on without an act of the person, or can't be refused, by what the vendors document; the adapter of each names the page.
+ * Nothing of it is a grant.
+ */
+const UNCHOSEN = [
+  ["tarteaucitron: a service that needs no consent", withoutConsent, nothing],
+  ["tarteaucitron: the same after a refusal", withoutConsent, (page) => page.evaluate(() => tarteaucitron.userInterface.respondAll(false))],
+  ["tarteaucitron: a service that is on by default", onByDefault, nothing],
+  ["tarteaucitron: going on is taken for a yes, by scrolling", byGoingOn, scrollToTheEnd],
+  ["Klaro: a required service, refused", setUp(klaro, ['name: "firmsight"', 'name: "firmsight", required: true']), klaro.decline],
+  ["Klaro: everything is required, and refused", setUp(klaro, ['lang: "en"', 'lang: "en", required: true']), klaro.decline],
+  [
+    "vanilla-cookieconsent: a read-only category, refused",
+    setUp(vanilla, ["analytics: {}", "analytics: { enabled: true, readOnly: true }"]),
+    vanilla.decline,
+  ],
+  ["vanilla-cookieconsent: opting out", setUp(vanilla, ["hideFromBots", 'mode: "opt-out", hideFromBots'], ["analytics: {}", "analytics: { enabled: true }"]), nothing],
+  ["Orejime: a mandatory purpose, refused", setUp(orejime, ['id: "analytics"', 'id: "analytics", isMandatory: true'], ["],\n        };", ', { id: "other", title: "Other", cookies: [] }],\n        };']), orejime.decline],
+  ["OneTrust: a region whose model is implied consent", saying("window.consentModel = 'implied consent'", oneTrust), accept(oneTrust)],
+  ["OneTrust: a region where one opts out", saying("window.consentModel = 'opt-out'", oneTrust), accept(oneTrust)],
+  ["OneTrust: a group that is always active", oneTrust, accept(oneTrust), purpose("C0001")],
+  ["Cookiebot: consent implied by going on", saying("window.consentMethod = 'implied'", cookiebot), accept(cookiebot)],
+  ["Cookiebot: a region that asks for none", saying("window.consentMethod = ''", cookiebot), accept(cookiebot)],
+  ["Cookiebot: what is necessary", cookiebot, accept(cookiebot), purpose("necessary")],
+  ["Usercentrics 2: an implicit consent", saying("window.consentType = 'implicit'", usercentrics2), accept(usercentrics2)],
+  ["Usercentrics 2: an essential service", usercentrics2, accept(usercentrics2), purpose("essential")],
+  ["Usercentrics 3: an essential service", usercentrics3, accept(usercentrics3), purpose("essential")],
+  ["Didomi: a legitimate interest", saying("window.claimedPurposes = ['market_research', 'measure_content_performance']", didomi), accept(didomi)],
+  ["Didomi: an essential purpose", didomi, accept(didomi), purpose("essential")],
+  ["CookieYes: a law under which one opts out", saying("window.activeLaw = 'ccpa'", cookieYes), accept(cookieYes)],
+  ["CookieYes: what is necessary", cookieYes, accept(cookieYes), purpose("necessary")],
+  ["Osano: a jurisdiction where one opts out", saying("window.consentModel = 'opt-out'", osano), accept(osano)],
+  ["Osano: what is essential", osano, accept(osano), purpose("ESSENTIAL")],
+  ["Complianz: a region where one opts out", saying("window.consentType = 'optout'", complianz), accept(complianz)],
+  ["Complianz: what is functional", complianz, accept(complianz), purpose("functional")],
+  ["WordPress: what is functional", wordpress, accept(wordpress), purpose("functional")],
+  ["TCF: a legitimate interest", saying("window.legitimateInterests = [1, 7, 8, 9, 10]; window.acceptedPurposes = []", tcf), accept(tcf)],
+  ["GPP: Europe's section where it doesn't apply", saying("window.applicableSections = [-1]", gpp), accept(gpp)],
+  [
+    "Consent Mode: an update beside a TCF platform for whose visitors the GDPR doesn't apply",
+    both(saying("window.gdprDoesNotApply = true", tcf), { files: {}, steps: [{ inline: gtag("update", "granted") }] }),
+    nothing,
+  ],
+].map(([name, manager, act, attributes]) => [name, manager, act, attributes, false]);
 
 /** Page, what the person does, the script's attributes, and whether a visit is counted; no visit is silence. */
 const CASES = [
@@ -129,7 +196,7 @@ describe("consent signals", { timeout: 300_000, concurrency: 4 }, () => {
     return { setting, page, end: () => context.close().then(setting.end) };
   }
 
-  for (const [name, manager, act, attributes, counted] of CASES) {
+  for (const [name, manager, act, attributes, counted] of [...CASES, ...UNCHOSEN]) {
     test(`${name}: ${counted ? "a visit" : "silence"}`, () =>
       withVisitor(
         arranged,

@@ -32,7 +32,7 @@ setTimeout(() => {
   const cmp = new CmpApi(10, 1);
   const tell = (choice) => {
     cmp.setSignalStatus("not ready");
-    cmp.setApplicableSections([SECTIONS[section]]);
+    cmp.setApplicableSections(window.applicableSections ?? [SECTIONS[section]]);
     if (section == "tcfeuv2") {
       const accepted = window.acceptedPurposes ?? [1, 7, 8, 9];
       const consents = Array.from({ length: 24 }, (_, at) => choice == "accept" && accepted.includes(at + 1));

@@ -24,6 +24,7 @@ const encoded = (choice) => {
   const model = new TCModel(new GVL(list));
   Object.assign(model, { cmpId: 10, cmpVersion: 1, publisherCountryCode: "DE" });
   model.purposeConsents.set(choice == "accept" ? (window.acceptedPurposes ?? [1, 7, 8, 9, 10]) : []);
+  model.purposeLegitimateInterests.set(window.legitimateInterests ?? []);
   return TCString.encode(model);
 };
 

@@ -2,7 +2,7 @@
 import { ask, chosen } from "../buttons.js";
 
 setTimeout(() => {
-  window.complianz = { consenttype: "optin" };
+  window.complianz = { consenttype: window.consentType ?? "optin" };
   window.cmplz_has_consent = (category) => category == "functional" || chosen() == "accept";
   ask((choice) => {
     const detail = { category: "statistics", value: choice == "accept" ? "allow" : "deny" };

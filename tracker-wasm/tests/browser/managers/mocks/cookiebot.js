@@ -6,7 +6,7 @@ const state = { hasResponse: false, consented: false, declined: false, consent: 
 const tell = (choice) => {
   const agreed = choice == "accept";
   Object.assign(state, { hasResponse: true, consented: agreed, declined: !agreed });
-  Object.assign(state.consent, { preferences: agreed, statistics: agreed, marketing: agreed, method: "explicit" });
+  Object.assign(state.consent, { preferences: agreed, statistics: agreed, marketing: agreed, method: window.consentMethod ?? "explicit" });
   dispatchEvent(new Event("CookiebotOnConsentReady"));
   dispatchEvent(new Event(agreed ? "CookiebotOnAccept" : "CookiebotOnDecline"));
 };

@@ -4,7 +4,7 @@ import { ask, chosen } from "../buttons.js";
 
 const OPTIONAL = ["functional", "analytics", "performance", "advertisement"];
 const consent = () => ({
-  activeLaw: "gdpr",
+  activeLaw: window.activeLaw ?? "gdpr",
   categories: { necessary: true, ...Object.fromEntries(OPTIONAL.map((name) => [name, chosen() == "accept"])) },
   isUserActionCompleted: chosen() !== null,
   consentID: "",

@@ -5,10 +5,20 @@ setTimeout(() => {
   window.Didomi = {
     isConsentRequired: () => !window.consentIsNotRequired,
     shouldUserStatusBeCollected: () => !chosen(),
-    getCurrentUserStatus: () => {
-      const enabled = chosen() == "accept";
+    getUserStatus: () => {
       const ids = ["cookies", "market_research", "measure_content_performance", "improve_products"];
-      return { purposes: Object.fromEntries(ids.map((id) => [id, { id, enabled }])), vendors: {} };
+      // What rests on a legitimate interest is enabled until somebody objects.
+      const claimed = window.claimedPurposes ?? [];
+      const asked = ids.filter((id) => !claimed.includes(id));
+      const [enabled, disabled] = chosen() == "accept" ? [asked, []] : [[], asked];
+      return {
+        purposes: {
+          consent: { enabled, disabled },
+          legitimate_interest: { enabled: claimed, disabled: [] },
+          global: { enabled: [...enabled, ...claimed, "essential"], disabled },
+          essential: ["essential"],
+        },
+      };
     },
   };
   const ready = (window.didomiOnReady = window.didomiOnReady || []);

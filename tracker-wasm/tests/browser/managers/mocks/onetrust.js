@@ -1,5 +1,6 @@
 // OneTrust as https://developer.onetrust.com/onetrust/docs/javascript-events-guide describes it: an active group is in
-// OnetrustActiveGroups; OneTrustGroupsUpdated comes with each load and each change.
+// OnetrustActiveGroups; OneTrustGroupsUpdated comes with each load and each change. `window.consentModel` stands for what the
+// owner set for the visitor's region.
 import { ask, chosen } from "../buttons.js";
 
 const tell = (choice) => {
@@ -13,6 +14,13 @@ const listeners = [];
 setTimeout(() => {
   window.OneTrust = {
     IsAlertBoxClosed: () => chosen() !== null,
+    GetDomainData: () => ({
+      ConsentModel: { Name: window.consentModel ?? "opt-in" },
+      Groups: [
+        { CustomGroupId: "C0001", OptanonGroupId: "C0001", Status: "always active" },
+        { CustomGroupId: "C0002", OptanonGroupId: "C0002", Status: "inactive" },
+      ],
+    }),
     OnConsentChanged: (listener) => listeners.push(listener),
   };
   tell(chosen());

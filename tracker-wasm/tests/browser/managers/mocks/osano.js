@@ -15,6 +15,7 @@ const tell = (choice) => {
 setTimeout(() => {
   window.Osano = {
     cm: {
+      consentModel: window.consentModel ?? "opt-in",
       // Who listens after the start is told at once; undefined stands for no choice.
       addEventListener: (event, listener) => {
         listeners.push([event, listener]);

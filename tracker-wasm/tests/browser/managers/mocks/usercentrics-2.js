@@ -3,10 +3,17 @@ import { ask, chosen } from "../buttons.js";
 
 let initialized = false;
 let status = chosen() == "accept";
+const service = (id, name, categorySlug, status, type = window.consentType ?? "explicit") => ({
+  id,
+  name,
+  categorySlug,
+  isEssential: categorySlug == "essential",
+  consent: { status, history: [{ status, type, action: "onInitialPageLoad" }] },
+});
 const services = () => [
-  { id: "BJ59EidsWQ", name: "Usercentrics", categorySlug: "essential", consent: { status: true } },
-  { id: "HkocEodjb7", name: "Web statistics", categorySlug: "functional", consent: { status } },
-  { id: "S1_9Vsuj-Q", name: "Advertising", categorySlug: "marketing", consent: { status: false } },
+  service("BJ59EidsWQ", "Usercentrics", "essential", true, "implicit"),
+  service("HkocEodjb7", "Web statistics", "functional", status),
+  service("S1_9Vsuj-Q", "Advertising", "marketing", false),
 ];
 
 window.UC_UI = {

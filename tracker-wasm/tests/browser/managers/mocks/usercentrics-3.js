@@ -13,8 +13,8 @@ const details = (choice) => {
       functional: { state: given ? "ALL_ACCEPTED" : "ALL_DENIED" },
     },
     services: {
-      BJ59EidsWQ: { name: "Usercentrics", category: "essential", consent: consent(true) },
-      HkocEodjb7: { name: "Web statistics", category: "functional", consent: consent(given) },
+      BJ59EidsWQ: { name: "Usercentrics", category: "essential", essential: true, consent: consent(true) },
+      HkocEodjb7: { name: "Web statistics", category: "functional", essential: false, consent: consent(given) },
     },
   };
 };

@@ -3,7 +3,7 @@
 //! # Layout
 //! Each room may import those above it, never those below (ARCHITECTURE.md says why).
 //!
-//! - [`time`], [`site`], [`snapshot`], [`counters`]: the words every room shares
+//! - [`time`], [`site`], [`snapshot`], [`counters`], [`backoff`]: the words every room shares
 //! - [`sealing`]: AES-256-GCM under the master key
 //! - [`spool`]: the durable, sealed queue between "answered 2xx" and "stored"
 //! - [`ingest`]: the public side: beacons, pixel, tracker files, opt-out page
@@ -16,6 +16,7 @@
 //! - [`config`], [`serve`], [`cli`]: putting it together
 #![forbid(unsafe_code)]
 
+pub mod backoff;
 pub mod counters;
 pub mod feed;
 pub mod objection;

@@ -98,6 +98,41 @@ fn each_failure_of_clickhouse_is_waited_out_and_nothing_is_lost_or_doubled() {
     assert_eq!(assert_stored_once(&firmsight, &acknowledged), acknowledged);
 }
 
+/// Lines of the log that ask for the owner's attention.
+fn warnings(server: &Running) -> Vec<String> {
+    let asks = |line: &&str| line.contains(" WARN ") || line.contains(" ERROR ");
+    // How old the data files are is the machine's affair.
+    let log = server.log();
+    log.lines().filter(asks).filter(|line| !line.contains("data file is old")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_start_while_clickhouse_is_still_starting_writes_no_warnings() {
+    let mut firmsight = Firmsight::new();
+    add_site(&firmsight);
+    let is_up = |server: &Running| server.metric("firmsight_store_up") == 1;
+
+    // The embedded one starts with the collector.
+    let server = firmsight.serve();
+    wait_for("the store is up", || is_up(&server));
+    assert_eq!(warnings(&server), Vec::<String>::new());
+    server.terminate();
+
+    // A server that comes up after the collector.
+    let runtime = Runtime::new().unwrap();
+    let engine = start_engine(&runtime, &firmsight);
+    let proxy = Proxy::start(&runtime, &engine);
+    firmsight.set("CLICKHOUSE__URL", &proxy.url());
+    proxy.set(Fault::Away);
+    let server = firmsight.serve();
+    wait_for("it waits", || server.log().matches("waiting for ClickHouse").count() >= 2);
+    proxy.set(Fault::None);
+    wait_for("the store is up", || is_up(&server));
+    assert_eq!(warnings(&server), Vec::<String>::new());
+    server.terminate();
+    runtime.block_on(engine.stop());
+}
+
 /// An address of a provider of homes, where only a name could tell a company.
 fn homes(number: u8) -> String {
     format!("73.{number}.20.30")

@@ -50,8 +50,8 @@ impl Ours {
             control.add_site(site, now).await.unwrap();
         }
         let (_, token) = control.create_key(NewKey { role: Role::Admin, ..NewKey::named("root") }, now).await.unwrap();
-        let (audit, writer) = Audit::new(store.clone());
-        tokio::spawn(writer.run(CancellationToken::new()));
+        let (audit, mut writer) = Audit::new(store.clone());
+        tokio::spawn(async move { writer.run(CancellationToken::new()).await });
         let api = Api::with(store.clone(), |state| {
             state.snapshot = control.snapshot();
             state.control = control;

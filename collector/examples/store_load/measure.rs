@@ -138,8 +138,8 @@ fn with_key_and_feed() -> Snapshot {
 fn router(store: &Store, folder: &Path) -> Router {
     let control = Control::open(store.clone(), MasterKey::from_bytes([7; 32]), folder.join("mirror"));
     control.snapshot().store(Arc::new(with_key_and_feed()));
-    let (audit, writer) = Audit::new(store.clone());
-    tokio::spawn(writer.run(CancellationToken::new()));
+    let (audit, mut writer) = Audit::new(store.clone());
+    tokio::spawn(async move { writer.run(CancellationToken::new()).await });
     reports::router(State {
         store: store.clone(),
         snapshot: control.snapshot(),

@@ -23,7 +23,6 @@ pub mod device;
 pub mod forget;
 pub mod local_day;
 pub mod rebuild;
-pub mod retry;
 pub mod rows;
 mod run;
 pub mod steps;

@@ -1,7 +1,8 @@
 //! The loop that empties the spool.
 
-use super::{Batch, Pipeline, PipelineError, Round, Scope, VisitorKeys, retry::Backoff, verdicts::Resolve};
+use super::{Batch, Pipeline, PipelineError, Round, Scope, VisitorKeys, verdicts::Resolve};
 use crate::{
+    backoff::Backoff,
     counters::DropReason,
     spool::{SegmentHandle, Spool},
     time::UnixMillis,
@@ -102,7 +103,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     /// Counts an attempt that failed; how long to wait before the next.
     pub(crate) fn note_failure(&self, backoff: &mut Backoff) -> Duration {
         self.failures.fetch_add(1, Ordering::Relaxed);
-        backoff.next(rand::random())
+        backoff.next_wait()
     }
 
     /// Stores what is held and what comes while the round is open, then counts. Call it again after an error.

@@ -14,6 +14,7 @@
 
 use super::metrics::{Metric, MetricsSource, Sample};
 use crate::{
+    backoff::Backoff,
     site::SiteId,
     store::{Store, StoreError},
     time::UnixMillis,
@@ -185,7 +186,7 @@ pub struct AuditWriter {
 
 impl AuditWriter {
     /// Stores what is queued until `stop`, then what is left.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(&mut self, stop: CancellationToken) {
         let mut batch = Vec::new();
         loop {
             let received = tokio::select! {
@@ -196,14 +197,13 @@ impl AuditWriter {
                 return;
             }
             let token = Uuid::new_v4().to_string();
-            let mut pause = PAUSE;
+            let mut backoff = Backoff::new(PAUSE, LONGEST_PAUSE);
             while let Err(error) = write(&self.store, &token, &batch).await {
                 tracing::warn!(%error, records = batch.len(), "audit records can't be stored; they wait");
                 tokio::select! {
-                    () = sleep(pause) => {}
+                    () = sleep(backoff.next_wait()) => {}
                     () = stop.cancelled() => return self.finish(batch).await,
                 }
-                pause = (pause * 2).min(LONGEST_PAUSE);
             }
             batch.clear();
             tokio::select! {
@@ -215,7 +215,7 @@ impl AuditWriter {
     }
 
     /// Stores what is left, within a deadline.
-    async fn finish(mut self, mut rest: Vec<AuditRow>) {
+    async fn finish(&mut self, mut rest: Vec<AuditRow>) {
         self.rows.close();
         while let Some(row) = self.rows.recv().await {
             rest.push(row);

@@ -146,7 +146,7 @@ pub struct ExportWorker {
 
 impl ExportWorker {
     /// Works until it is told to stop. What is pending then is taken up by the next start.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(&self, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,

@@ -63,6 +63,8 @@ metrics! {
     SpoolNewer = Gauge "firmsight_spool_newer_segments" "Segments that a newer version wrote and that only it or a later one can store.",
     StoreUp = Gauge "firmsight_store_up" "1 when ClickHouse answered when last asked and its tables are up to date, else 0.",
     StoreFailures = Counter "firmsight_store_failures_total" "Attempts to store that failed and are repeated.",
+    WorkerUp = Gauge "firmsight_worker_up" "0 while a background worker that ended unexpectedly waits to be started again, else 1, by worker.",
+    WorkerRestarts = Counter "firmsight_worker_restarts_total" "How often a background worker ended unexpectedly and was started again, by worker.",
     AuditWaiting = Gauge "firmsight_audit_waiting" "Audit records that wait for the store.",
     AuditRefused = Counter "firmsight_audit_refused_total" "Requests refused because the audit log could not take their record.",
     UntrustedForwardingHeaders = Counter "firmsight_untrusted_forwarding_headers_total"

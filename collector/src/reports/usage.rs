@@ -102,10 +102,10 @@ impl Usage {
     }
 
     /// Writes counts every few seconds until `stop`, and a last time then.
-    pub async fn run(&self, store: Store, stop: CancellationToken) {
+    pub async fn run(&self, store: &Store, stop: CancellationToken) {
         let mut goes_on = true;
         // A process that begins knows what was used before.
-        if let Err(error) = self.write(&store).await {
+        if let Err(error) = self.write(store).await {
             tracing::warn!(%error, "the counts of API requests can't be read yet");
         }
         while goes_on {
@@ -113,7 +113,7 @@ impl Usage {
                 () = sleep(PERIOD) => {}
                 () = stop.cancelled() => goes_on = false,
             }
-            if let Err(error) = self.write(&store).await {
+            if let Err(error) = self.write(store).await {
                 tracing::warn!(%error, "the counts of API requests can't be stored; they wait");
             }
         }

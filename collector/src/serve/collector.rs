@@ -1,47 +1,25 @@
 //! Everything but the listeners.
 
 use super::{
-    ServeError,
-    backup::S3Keys,
-    control_socket::{self, ControlSocket},
-    data_files::{DataFiles, update_regularly},
+    ServeError, control_socket,
+    data_files::DataFiles,
     engine::Engine,
     lock::{Attempt, DataDirectoryLock},
-    setup,
-    store_keeper::{StoreKeeper, StoreState},
-    watchers::{PublicWatcher, ReportsResolver, ResolverWatcher, SpoolWatcher, StoreWatcher},
+    rooms::{Posts, Rooms},
+    store_keeper::StoreState,
 };
-use crate::{
-    config::{Config, SpoolSync},
-    control::Control,
-    counters::Counters,
-    ingest::PublicService,
-    pipeline::Pipeline,
-    reports,
-    sealing::MasterKey,
-    spool::{self, Spool},
-    time::UnixMillis,
-};
-use firmsight_resolver::Resolver;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use crate::{config::Config, ingest::PublicService, spool::Spool};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     task::{JoinError, JoinHandle},
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
 /// How long a killed predecessor may take to let go of the data directory.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
-/// How often control data is read again, so that other collectors' changes are seen.
-const CONTROL_REFRESH: Duration = Duration::from_secs(5);
 
 /// A running collector without listeners: mount [`Collector::public_service`] where visitors come and
 /// [`Collector::admin_router`] where only you come, and end with [`Collector::shutdown`].
@@ -50,14 +28,16 @@ pub struct Collector {
     admin: axum::Router,
     spool: Spool,
     shutdown_timeout: Duration,
-    /// Ends the pipeline, the control refresh and the control socket.
+    /// Tells the pipeline that the spool is about to be closed.
+    closing: CancellationToken,
+    /// Ends all workers but the store's.
     stop_work: CancellationToken,
     /// Ends ClickHouse, after them.
     stop_store: CancellationToken,
     work: Vec<JoinHandle<()>>,
     /// Ends by itself when the spool is closed and empty.
     pipeline: JoinHandle<()>,
-    keeper: JoinHandle<()>,
+    store: JoinHandle<()>,
     failure: watch::Receiver<Option<Arc<ServeError>>>,
     engine: Arc<Engine>,
     data_files: Arc<DataFiles>,
@@ -102,144 +82,30 @@ impl Collector {
     }
 
     pub(super) async fn open_locked(config: Config, lock: DataDirectoryLock) -> Result<Self, ServeError> {
-        let settings = setup::ingest(&config)?;
-        let resolver = setup::serving_resolver(&config)?;
-        let data_files = Arc::new(DataFiles::new(&config, resolver.clone()));
-        let keeper = StoreKeeper::new(&config)?;
-        let master_key = MasterKey::load_or_create(&config.key_file())?;
-        let counters = Arc::new(Counters::default());
-        let spool = open_spool(&config, &master_key, &counters)?;
-        let control = Control::open(keeper.store(), master_key.clone(), config.snapshot_file());
-        let pipeline = Arc::new(
-            Pipeline::new(
-                setup::pipeline(&config),
-                keeper.store(),
-                Arc::new(resolver.clone()),
-                Arc::new(control.clone()),
-                control.snapshot(),
-                Arc::clone(&counters),
-            )
-            .with_profiles(Arc::new(resolver.clone())),
-        );
-        let public = PublicService::new(
-            settings,
-            control.snapshot(),
-            Arc::clone(&counters),
-            spool.clone(),
-            Arc::new(resolver.clone()),
-            Arc::new(UnixMillis::now),
-        );
-        let (audit, audit_writer) = reports::Audit::new(keeper.store());
-        let usage = Arc::new(reports::Usage::default());
-        let exports = reports::ExportQueue::default();
-        let engine = Arc::new(Engine {
-            store: keeper.store(),
-            control: control.clone(),
-            resolver: resolver.clone(),
-            pipeline: Arc::clone(&pipeline),
-            state: keeper.watch(),
-            audit: Some(audit.clone()),
-            s3_keys: S3Keys::of(&config),
-        });
-        let store_answers = Arc::new(AtomicBool::new(true));
-        let spool_watcher = Arc::new(SpoolWatcher { spool: spool.clone(), max_bytes: config.spool.max_bytes.get() });
-        let admin = reports::router(reports::State {
-            store: keeper.store(),
-            snapshot: control.snapshot(),
-            control: control.clone(),
-            audit: audit.clone(),
-            usage: Arc::clone(&usage),
-            exports: exports.clone(),
-            counters,
-            resolver: Arc::new(ReportsResolver(resolver.clone())),
-            metrics: vec![
-                Arc::clone(&spool_watcher) as Arc<dyn reports::MetricsSource>,
-                Arc::new(StoreWatcher {
-                    pipeline: Arc::clone(&pipeline),
-                    state: keeper.watch(),
-                    answers: Arc::clone(&store_answers),
-                }),
-                Arc::new(PublicWatcher { service: public.clone() }),
-                Arc::new(ResolverWatcher(resolver)),
-                Arc::clone(&data_files) as Arc<dyn reports::MetricsSource>,
-                Arc::new(audit),
-            ],
-            readiness: vec![spool_watcher],
-            settings: reports::Settings {
-                base_url: config.admin.base_url.as_str().to_owned(),
-                script_path: config.tracker.script_path.as_str().to_owned(),
-                requests_per_minute: config.limits.api_requests_per_minute,
-                metrics_needs_key: !config.admin.listen.ip().is_loopback(),
-                pseudonym_key: master_key.derive(b"firmsight client id pseudonyms"),
-                allowed_networks: setup::admin_allow(&config)?,
-            },
-            clock: UnixMillis::now,
-        });
-
-        let stop_work = CancellationToken::new();
-        let stop_store = CancellationToken::new();
-        let socket = ControlSocket::bind(&config.data_dir)
-            .map_err(|source| ServeError::ControlSocket { path: control_socket::path(&config.data_dir), source })?;
-        let work = vec![
-            tokio::spawn(socket.serve(Arc::clone(&engine), stop_work.clone().cancelled_owned())),
-            tokio::spawn(refresh_control(
-                control.clone(),
-                spool.clone(),
-                keeper.watch(),
-                store_answers,
-                stop_work.clone(),
-            )),
-            tokio::spawn(Arc::clone(&data_files).watch(stop_work.clone())),
-            tokio::spawn(update_regularly(config.clone(), stop_work.clone())),
-            tokio::spawn(audit_writer.run(stop_work.clone())),
-            tokio::spawn(
-                reports::ExportWorker {
-                    store: keeper.store(),
-                    control: control.clone(),
-                    snapshot: control.snapshot(),
-                    base_url: config.admin.base_url.as_str().to_owned(),
-                    queue: exports,
-                    clock: UnixMillis::now,
-                }
-                .run(stop_work.clone()),
-            ),
-            tokio::spawn({
-                let (store, stop) = (keeper.store(), stop_work.clone());
-                async move { usage.run(store, stop).await }
-            }),
-        ];
-        let pipeline = tokio::spawn(run_pipeline(pipeline, spool.clone(), keeper.watch(), stop_work.clone()));
+        let (rooms, belongings) = Rooms::open(&config)?;
+        let engine = rooms.engine(&config);
         let (report_failure, failure) = watch::channel(None);
-        let keeper = tokio::spawn({
-            let stop_store = stop_store.clone();
-            async move {
-                let store = keeper.store();
-                let prepare = || {
-                    let (control, store) = (control.clone(), store.clone());
-                    async move {
-                        store.keep_audit_for(config.retention.audit_days).await?;
-                        Ok(control.refresh(UnixMillis::now()).await?)
-                    }
-                };
-                if let Err(error) = keeper.keep(stop_store, prepare).await {
-                    tracing::error!(%error, "the store can't be used");
-                    report_failure.send_replace(Some(Arc::new(error)));
-                }
-            }
-        });
+        let closing = CancellationToken::new();
+        let public = rooms.public(&config)?;
+        let posts = rooms.posts(&config, belongings, &engine, closing.clone(), report_failure)?;
+        let admin = rooms.admin(&config, &public, &posts)?;
+
+        let (stop_work, stop_store) = (CancellationToken::new(), CancellationToken::new());
+        let Posts { work, pipeline, store } = posts;
         Ok(Self {
             public,
             admin,
-            spool,
+            spool: rooms.spool,
             shutdown_timeout: config.limits.shutdown_timeout.get(),
+            closing,
+            work: work.supervise(&rooms.state, &stop_work),
+            pipeline: pipeline.supervise(rooms.state.clone(), stop_work.clone()),
+            store: store.supervise(rooms.state, stop_store.clone()),
             stop_work,
             stop_store,
-            work,
-            pipeline,
-            keeper,
             failure,
             engine,
-            data_files,
+            data_files: rooms.data_files,
             _lock: lock,
         })
     }
@@ -277,7 +143,7 @@ impl Collector {
         {
             return Arc::clone(error);
         }
-        // The store's keeper ended in order: nothing will fail any more.
+        // The store was stopped in order: nothing will fail any more.
         std::future::pending().await
     }
 
@@ -301,7 +167,8 @@ impl Collector {
     /// # Errors
     /// When the end of the spool could not be written; nothing that was acknowledged is lost by that.
     pub async fn shutdown(self) -> Result<(), ServeError> {
-        let Self { spool, mut pipeline, work, keeper, engine, .. } = self;
+        let Self { spool, mut pipeline, work, store, engine, .. } = self;
+        self.closing.cancel();
         let closed = spool.close().await;
         let mut state = engine.state.clone();
         // While the store is away there is nothing to wait for: the next start stores what is left.
@@ -319,7 +186,7 @@ impl Collector {
             report(task.await);
         }
         self.stop_store.cancel();
-        report(keeper.await);
+        report(store.await);
         Ok(closed?)
     }
 }
@@ -327,68 +194,6 @@ impl Collector {
 fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a task ended in an unforeseen way");
-    }
-}
-
-async fn run_pipeline(
-    pipeline: Arc<Pipeline<Resolver, Control>>,
-    spool: Spool,
-    mut state: watch::Receiver<StoreState>,
-    stop: CancellationToken,
-) {
-    let is_ready = tokio::select! {
-        () = stop.cancelled() => return,
-        is_ready = state.wait_for(|state| *state == StoreState::Ready) => is_ready.is_ok(),
-    };
-    if is_ready {
-        pipeline.run(spool, stop).await;
-    }
-}
-
-fn open_spool(config: &Config, master_key: &MasterKey, counters: &Counters) -> Result<Spool, ServeError> {
-    let settings = spool::Settings {
-        folder: config.spool_folder(),
-        max_bytes: config.spool.max_bytes.get(),
-        segment_bytes: config.spool.segment_bytes.get(),
-        segment_age: config.spool.segment_age.get(),
-        sync: match config.spool.sync {
-            SpoolSync::Always => spool::Sync::Always,
-            SpoolSync::Interval => spool::Sync::Interval(config.spool.sync_interval.get()),
-        },
-    };
-    let (spool, recovery) = Spool::open(settings, master_key)?;
-    counters.recover(recovery.events);
-    if recovery.damaged.is_empty() {
-        tracing::info!("{recovery}");
-    } else {
-        tracing::error!("{recovery}");
-    }
-    Ok(spool)
-}
-
-async fn refresh_control(
-    control: Control,
-    spool: Spool,
-    state: watch::Receiver<StoreState>,
-    store_answers: Arc<AtomicBool>,
-    stop: CancellationToken,
-) {
-    let mut ticks = interval(CONTROL_REFRESH);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        spool.share_between_sites(control.snapshot().load().sites.len() > 1);
-        if *state.borrow() != StoreState::Ready {
-            continue;
-        }
-        let refreshed = control.refresh(UnixMillis::now()).await;
-        store_answers.store(refreshed.is_ok(), Ordering::Relaxed);
-        if let Err(error) = refreshed {
-            tracing::warn!(%error, "can't read sites and keys; the last known ones count");
-        }
     }
 }
 

@@ -6,11 +6,14 @@
 //! `/metrics`, and leaves everything as it was. Nothing is polled beneath that: an `inotify` watch would have to follow
 //! folders that don't exist yet, and files on a network don't tell.
 
-use super::setup;
+use super::{
+    setup,
+    workers::{Running, Worker},
+};
 use crate::{
     config::{Config, UpdateInterval},
-    data_files::{Outcome, Updater},
-    reports::{Metric, MetricsSource, Sample},
+    data_files::{Outcome, Source, Updater},
+    reports::{Metric, Sample},
     time::UnixMillis,
 };
 use firmsight_resolver::{DatabaseStatus, Resolver};
@@ -127,7 +130,7 @@ impl DataFiles {
     }
 
     /// Looks every few seconds until stopped.
-    pub(super) async fn watch(self: Arc<Self>, stop: CancellationToken) {
+    async fn watch(self: Arc<Self>, stop: CancellationToken) {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut reminders = interval(REMINDER);
@@ -148,7 +151,19 @@ impl DataFiles {
     }
 }
 
-impl MetricsSource for DataFiles {
+impl Worker for DataFiles {
+    fn name(&self) -> &'static str {
+        "data-files"
+    }
+
+    fn needs_store(&self) -> bool {
+        false
+    }
+
+    fn run(self: Arc<Self>, stop: CancellationToken) -> Running {
+        Box::pin(self.watch(stop))
+    }
+
     fn samples(&self) -> Vec<Sample> {
         let now = seconds(SystemTime::now());
         let mut samples = vec![
@@ -164,39 +179,67 @@ impl MetricsSource for DataFiles {
     }
 }
 
-/// Fetches what is due, every hour, until stopped; with updates off it ends at once.
-pub(super) async fn update_regularly(config: Config, stop: CancellationToken) {
-    let after = match config.geoip.update {
-        UpdateInterval::Off => return,
-        UpdateInterval::Daily => DAY_MILLIS,
-        UpdateInterval::Weekly => 7 * DAY_MILLIS,
-    };
-    let updater = match setup::updater(&config) {
-        Ok(updater) => updater,
-        Err(error) => {
-            tracing::error!(%error, "data files can't be updated");
-            return;
+/// Fetches newer data files.
+pub(super) struct DataUpdates {
+    updater: Updater,
+    sources: Vec<Source>,
+    /// How old a file may get, in milliseconds.
+    after: i64,
+}
+
+impl DataUpdates {
+    /// `None` where the configuration switches updates off, or where they can't be done, which is logged.
+    pub(super) fn new(config: &Config) -> Option<Self> {
+        let after = match config.geoip.update {
+            UpdateInterval::Off => return None,
+            UpdateInterval::Daily => DAY_MILLIS,
+            UpdateInterval::Weekly => 7 * DAY_MILLIS,
+        };
+        match setup::updater(config) {
+            Ok(updater) => Some(Self { updater, sources: config.geoip.sources.clone(), after }),
+            Err(error) => {
+                tracing::error!(%error, "data files can't be updated");
+                None
+            }
         }
-    };
-    let mut checks = interval(UPDATE_CHECK);
-    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = checks.tick() => {}
-        }
-        let due = updater.due(&config.geoip.sources, UnixMillis::now(), after);
-        if due.is_empty() {
-            continue;
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = update(&updater, &due) => {}
+    }
+
+    async fn fetch_what_is_due(&self) {
+        let due = self.updater.due(&self.sources, UnixMillis::now(), self.after);
+        if !due.is_empty() {
+            update(&self.updater, &due).await;
         }
     }
 }
 
-async fn update(updater: &Updater, due: &[crate::data_files::Source]) {
+impl Worker for DataUpdates {
+    fn name(&self) -> &'static str {
+        "data-updates"
+    }
+
+    fn needs_store(&self) -> bool {
+        false
+    }
+
+    fn run(self: Arc<Self>, stop: CancellationToken) -> Running {
+        Box::pin(async move {
+            let mut checks = interval(UPDATE_CHECK);
+            checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let fetch = async {
+                loop {
+                    checks.tick().await;
+                    self.fetch_what_is_due().await;
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = fetch => {}
+            }
+        })
+    }
+}
+
+async fn update(updater: &Updater, due: &[Source]) {
     match updater.update(due, UnixMillis::now()).await {
         Ok(outcomes) => {
             for (source, outcome) in outcomes {

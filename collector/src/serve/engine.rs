@@ -4,7 +4,7 @@
 use super::{
     ServeError, backup,
     batches::CommandBatches,
-    command::{Answer, Command, ListedKey},
+    command::{Answer, Command, ListedKey, SiteChange},
     control_socket::Execute,
     lock::DataDirectoryLock,
     setup,
@@ -18,6 +18,7 @@ use crate::{
     pipeline::Pipeline,
     reports::{Audit, AuditRow, audit, usage},
     sealing::MasterKey,
+    site::SiteId,
     store::Store,
     time::UnixMillis,
 };
@@ -81,13 +82,7 @@ impl Engine {
                 self.control.add_site(site, now).await?;
                 Ok(Answer::Done)
             }
-            Command::SetSite(id, change) => {
-                let sites = self.control.list_sites();
-                let site = sites.iter().find(|site| site.id == id);
-                let site = site.ok_or(ControlError::NoSuchSite(id))?;
-                self.control.set_site(change.applied_to(site), now).await?;
-                Ok(Answer::Done)
-            }
+            Command::SetSite(id, change) => self.set_site(id, change, now).await,
             Command::ListSites => {
                 Ok(Answer::Sites(self.control.list_sites().iter().map(|site| (**site).clone()).collect()))
             }
@@ -99,20 +94,7 @@ impl Engine {
                 let (_, token) = self.control.create_key(key, now).await?;
                 Ok(Answer::Token(token.as_str().to_owned()))
             }
-            Command::ListKeys => {
-                let keys = self.control.list_keys();
-                let last_used = usage::last_used(&self.store).await?;
-                let listed = keys.iter().map(|key| ListedKey {
-                    id: key.id,
-                    name: key.name.clone(),
-                    sites: key.sites.clone(),
-                    role: key.role,
-                    created_at: key.created_at,
-                    expires_at: key.expires_at,
-                    last_used_at: last_used.get(&key.id).copied(),
-                });
-                Ok(Answer::Keys(listed.collect()))
-            }
+            Command::ListKeys => self.list_keys().await,
             Command::RevokeKey(id_or_name) => {
                 self.control.revoke_key(&id_or_name, now).await?;
                 Ok(Answer::Done)
@@ -120,24 +102,12 @@ impl Engine {
             Command::Migrate { cluster, .. } if cluster != self.store.cluster_name() => {
                 Err(ServeError::OtherCluster(self.store.cluster_name()))
             }
-            Command::Migrate { dry_run, .. } => {
-                let migrations =
-                    if dry_run { self.store.pending_migrations().await? } else { self.store.migrate().await? };
-                let names = migrations.iter().map(|migration| format!("{:04}_{}", migration.number, migration.name));
-                Ok(Answer::Migrations(names.collect()))
-            }
+            Command::Migrate { dry_run, .. } => self.migrate(dry_run).await,
             Command::BackUp(place) => {
                 Ok(Answer::BackedUp(backup::back_up(&self.store, &self.s3_keys, &place, now).await?))
             }
             Command::Restore(_) if self.audit.is_some() => Err(ServeError::RestoreWhileServing),
-            Command::Restore(place) => {
-                backup::restore(&self.store, &self.s3_keys, &place).await?;
-                self.store.make_day_keys().await?;
-                self.store.migrate().await?;
-                self.control.refresh(now).await?;
-                self.pipeline.count_newest_again().await?;
-                Ok(Answer::Done)
-            }
+            Command::Restore(place) => self.restore(&place, now).await,
             Command::EraseVisitor { site, visitor } => {
                 self.batches().erase(site, visitor, now).await?;
                 Ok(Answer::Done)
@@ -159,6 +129,43 @@ impl Engine {
             }
             Command::Import { batch, names } => Ok(Answer::Imported(self.batches().import(batch, names).await?)),
         }
+    }
+
+    async fn set_site(&self, id: SiteId, change: SiteChange, now: UnixMillis) -> Result<Answer, ServeError> {
+        let sites = self.control.list_sites();
+        let site = sites.iter().find(|site| site.id == id).ok_or(ControlError::NoSuchSite(id))?;
+        self.control.set_site(change.applied_to(site), now).await?;
+        Ok(Answer::Done)
+    }
+
+    async fn list_keys(&self) -> Result<Answer, ServeError> {
+        let keys = self.control.list_keys();
+        let last_used = usage::last_used(&self.store).await?;
+        let listed = keys.iter().map(|key| ListedKey {
+            id: key.id,
+            name: key.name.clone(),
+            sites: key.sites.clone(),
+            role: key.role,
+            created_at: key.created_at,
+            expires_at: key.expires_at,
+            last_used_at: last_used.get(&key.id).copied(),
+        });
+        Ok(Answer::Keys(listed.collect()))
+    }
+
+    async fn migrate(&self, dry_run: bool) -> Result<Answer, ServeError> {
+        let migrations = if dry_run { self.store.pending_migrations().await? } else { self.store.migrate().await? };
+        let names = migrations.iter().map(|migration| format!("{:04}_{}", migration.number, migration.name));
+        Ok(Answer::Migrations(names.collect()))
+    }
+
+    async fn restore(&self, place: &backup::Place, now: UnixMillis) -> Result<Answer, ServeError> {
+        backup::restore(&self.store, &self.s3_keys, place).await?;
+        self.store.make_day_keys().await?;
+        self.store.migrate().await?;
+        self.control.refresh(now).await?;
+        self.pipeline.count_newest_again().await?;
+        Ok(Answer::Done)
     }
 
     fn batches(&self) -> CommandBatches<'_> {

@@ -22,10 +22,12 @@ pub(crate) mod data_files;
 pub(crate) mod engine;
 mod listeners;
 pub(crate) mod lock;
+mod rooms;
 pub(crate) mod setup;
 mod store_keeper;
 mod visitor_export;
 mod watchers;
+mod workers;
 
 pub use check::check;
 pub use collector::Collector;

@@ -1,13 +1,20 @@
 //! Keeps ClickHouse there: starts the embedded one, starts it again when it dies, migrates, and tells
 //! everybody when the store is ready.
 
-use super::{ServeError, setup::SetupError};
+use super::{
+    ServeError,
+    setup::SetupError,
+    workers::{Running, Worker},
+};
 use crate::{
+    backoff::Backoff,
     config::Config,
-    store::{self, Cluster, Store},
+    control::Control,
+    store::{self, Cluster, Store, StoreError},
+    time::UnixMillis,
 };
 use clickhouse_embedded::Server;
-use std::time::Duration;
+use std::{num::NonZeroU16, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -17,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 /// Between two attempts; doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long after our own start a ClickHouse that does not answer is taken to be starting as well.
+const STARTING: Duration = Duration::from_secs(60);
 
 /// Whether the store can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,76 +129,132 @@ impl StoreKeeper {
 
     /// Keeps the store there until `stop`; ends earlier only when no later attempt could succeed.
     /// `prepare` runs each time the store has come, before it counts as ready.
-    pub(super) async fn keep<F>(self, stop: CancellationToken, mut prepare: impl FnMut() -> F) -> Result<(), ServeError>
+    async fn keep<F>(&self, stop: CancellationToken, prepare: impl Fn() -> F) -> Result<(), ServeError>
     where
         F: Future<Output = Result<(), ServeError>>,
     {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let began = Instant::now();
+        // A run before this one may have left another word.
+        self.state.send_replace(StoreState::Away(None));
         loop {
-            let attempt = async {
-                let server = self.start().await?;
-                match self.until_ready(&mut prepare).await {
-                    Ok(()) => Ok(server),
-                    Err(error) => {
-                        stop_server(server).await;
-                        Err(error)
-                    }
-                }
-            };
             let started = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                started = attempt => started,
+                started = self.attempt(&prepare) => started,
             };
-            match started {
+            let wait = match started {
                 Ok(server) => {
                     self.state.send_replace(StoreState::Ready);
-                    let Some(server) = server else {
-                        stop.cancelled().await;
-                        return Ok(());
-                    };
                     let since = Instant::now();
-                    let exit = tokio::select! {
-                        () = stop.cancelled() => {
-                            self.store.hang_up();
-                            server.stop().await;
-                            return Ok(());
-                        }
-                        exit = server.exited() => exit,
-                    };
+                    let Some(exit) = self.until_exit(server, &stop).await else { return Ok(()) };
                     if since.elapsed() > LONGEST_PAUSE {
-                        pause = FIRST_PAUSE;
+                        backoff.reset();
                     }
                     tracing::error!(%exit, "the embedded ClickHouse ended; starting it again");
-                    self.state.send_replace(StoreState::Away(Some(exit.to_string())));
-                }
-                Err(error) if error.is_lasting() => {
-                    self.state.send_replace(StoreState::Away(Some(error.to_string())));
-                    return Err(error);
+                    self.state.send_replace(StoreState::Away(Some(exit)));
+                    backoff.next_wait()
                 }
                 Err(error) => {
-                    tracing::warn!(%error, retry_after = ?pause, "the store is not ready; beacons wait in the spool");
                     self.state.send_replace(StoreState::Away(Some(error.to_string())));
+                    if error.is_lasting() {
+                        return Err(error);
+                    }
+                    let wait = backoff.next_wait();
+                    // A server that is started beside us needs its time: that is no news.
+                    if is_not_up_yet(&error) && began.elapsed() < STARTING {
+                        tracing::info!(retry_after = ?wait, "waiting for ClickHouse; beacons wait in the spool");
+                    } else {
+                        tracing::warn!(%error, retry_after = ?wait, "the store is not ready; beacons wait in the spool");
+                    }
+                    wait
                 }
-            }
+            };
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = sleep(pause) => {}
+                () = sleep(wait) => {}
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    async fn until_ready<F>(&self, prepare: &mut impl FnMut() -> F) -> Result<(), ServeError>
+    /// Starts ClickHouse where it is ours, and brings tables and control data up to date.
+    async fn attempt<F>(&self, prepare: &impl Fn() -> F) -> Result<Option<Server>, ServeError>
     where
         F: Future<Output = Result<(), ServeError>>,
     {
-        self.store.migrate().await?;
-        prepare().await
+        let server = self.start().await?;
+        let prepared = async {
+            self.store.migrate().await?;
+            prepare().await
+        };
+        match prepared.await {
+            Ok(()) => Ok(server),
+            Err(error) => {
+                stop_server(server).await;
+                Err(error)
+            }
+        }
     }
+
+    /// Waits until the embedded server ends and says how it did; `None` when `stop` came first. A server that is not ours
+    /// ends without our knowing.
+    async fn until_exit(&self, server: Option<Server>, stop: &CancellationToken) -> Option<String> {
+        let Some(server) = server else {
+            stop.cancelled().await;
+            return None;
+        };
+        tokio::select! {
+            exit = server.exited() => return Some(exit.to_string()),
+            () = stop.cancelled() => {}
+        }
+        self.store.hang_up();
+        server.stop().await;
+        None
+    }
+}
+
+/// Whether nothing listens there yet.
+fn is_not_up_yet(error: &ServeError) -> bool {
+    matches!(error, ServeError::Store(StoreError::Unreachable(_)))
 }
 
 pub(super) async fn stop_server(server: Option<Server>) {
     if let Some(server) = server {
         server.stop().await;
+    }
+}
+
+/// The worker that keeps the store there.
+pub(super) struct StoreWorker {
+    pub(super) keeper: StoreKeeper,
+    pub(super) control: Control,
+    pub(super) audit_days: NonZeroU16,
+    /// Told when no later attempt could succeed.
+    pub(super) failure: watch::Sender<Option<Arc<ServeError>>>,
+}
+
+impl Worker for StoreWorker {
+    fn name(&self) -> &'static str {
+        "store"
+    }
+
+    fn needs_store(&self) -> bool {
+        false
+    }
+
+    fn run(self: Arc<Self>, stop: CancellationToken) -> Running {
+        Box::pin(async move {
+            let prepare = || async {
+                self.keeper.store.keep_audit_for(self.audit_days).await?;
+                Ok(self.control.refresh(UnixMillis::now()).await?)
+            };
+            if let Err(error) = self.keeper.keep(stop, prepare).await {
+                tracing::error!(%error, "the store can't be used");
+                self.failure.send_replace(Some(Arc::new(error)));
+            }
+        })
+    }
+
+    fn is_done(&self) -> bool {
+        self.failure.borrow().is_some()
     }
 }

@@ -2,10 +2,8 @@
 
 use super::store_keeper::StoreState;
 use crate::{
-    control::Control,
     ingest::PublicService,
-    pipeline::Pipeline,
-    reports::{Metric, MetricsSource, ReadinessCheck, ResolveForReports, Sample},
+    reports::{Metric, MetricsSource, ResolveForReports, Sample},
     spool::Spool,
 };
 use firmsight_resolver::{Profile, ProfileLookup, Resolver, Verdict};
@@ -20,37 +18,8 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// The spool's values and problems.
-pub(super) struct SpoolWatcher {
-    pub(super) spool: Spool,
-    pub(super) max_bytes: u64,
-}
-
-impl MetricsSource for SpoolWatcher {
-    fn samples(&self) -> Vec<Sample> {
-        let status = self.spool.status();
-        vec![
-            Sample::new(Metric::SpoolBytes, status.bytes),
-            Sample::new(Metric::SpoolMaxBytes, self.max_bytes),
-            Sample::new(Metric::SpoolSegments, status.segments),
-            Sample::new(Metric::SpoolEvents, status.events_waiting),
-            Sample::new(Metric::SpoolOldestAge, status.oldest_age.map_or(0, |age| age.as_secs())),
-            Sample::new(Metric::SpoolDamaged, status.damaged),
-            Sample::new(Metric::SpoolDamagedRemoved, status.damaged_removed),
-            Sample::new(Metric::SpoolNewer, status.newer),
-        ]
-    }
-}
-
-impl ReadinessCheck for SpoolWatcher {
-    fn problem(&self) -> Option<String> {
-        self.spool.check().err().map(|error| error.to_string())
-    }
-}
-
-/// Whether the store answers, and how often storing failed.
+/// Whether the store answers.
 pub(super) struct StoreWatcher {
-    pub(super) pipeline: Arc<Pipeline<Resolver, Control>>,
     pub(super) state: watch::Receiver<StoreState>,
     /// What became of the last regular question.
     pub(super) answers: Arc<AtomicBool>,
@@ -59,10 +28,7 @@ pub(super) struct StoreWatcher {
 impl MetricsSource for StoreWatcher {
     fn samples(&self) -> Vec<Sample> {
         let is_up = *self.state.borrow() == StoreState::Ready && self.answers.load(Ordering::Relaxed);
-        vec![
-            Sample::new(Metric::StoreUp, u64::from(is_up)),
-            Sample::new(Metric::StoreFailures, self.pipeline.failures()),
-        ]
+        vec![Sample::new(Metric::StoreUp, u64::from(is_up))]
     }
 }
 

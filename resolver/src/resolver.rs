@@ -40,7 +40,7 @@ const NAMED_VERDICT: Duration = Duration::from_secs(5 * 60);
 pub struct Settings {
     /// Ask reverse DNS at all; without the crate's feature `dns` nobody is asked.
     pub dns: bool,
-    /// Name servers to ask; empty means the system's.
+    /// Name servers to ask; empty means the system's. Where that names none either, verdicts have no names.
     pub nameservers: Vec<SocketAddr>,
     /// The longest that one address may keep DNS busy, its forward confirmation included.
     pub ptr_timeout: Duration,
@@ -157,6 +157,16 @@ impl Resolver {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.inner.generation.load(Ordering::Relaxed)
+    }
+
+    /// Asks these name servers from now on, in every clone, or the system's where none is named; gives the addresses that are asked.
+    /// None at all leaves verdicts without names, marked as [`NameAnswer::Skipped`]. Without reverse DNS nothing changes.
+    ///
+    /// # Errors
+    /// When the DNS client can't be set up for one of them; then the former ones stay.
+    #[cfg(feature = "dns")]
+    pub fn use_name_servers(&self, named: &[SocketAddr]) -> Result<Vec<SocketAddr>, ResolverError> {
+        self.inner.dns.as_ref().map_or_else(|| Ok(Vec::new()), |dns| dns.use_servers(named))
     }
 
     /// What reverse DNS did so far; `None` when it is off.

@@ -159,6 +159,19 @@ async fn names_of_real_hosts_are_confirmed() {
 }
 
 #[tokio::test]
+async fn other_name_servers_are_asked_once_they_are_named() {
+    let nsd = Nsd::start();
+    // RFC 5737: nobody answers there.
+    let resolver = resolver("192.0.2.53:53".parse().unwrap(), Duration::from_millis(100), 16);
+    let address = ip("17.254.0.51");
+    assert_eq!(resolver.resolve(address).await.ptr, NameAnswer::Failed);
+    assert_eq!(resolver.use_name_servers(&[nsd.address]).unwrap(), [nsd.address]);
+    assert_eq!(resolver.dns_statistics().unwrap().servers, 1);
+    let other = resolver.resolve(ip("66.187.233.206")).await;
+    assert_eq!(other.ptr, NameAnswer::Confirmed("nat-pool-bos-t.redhat.com".into()));
+}
+
+#[tokio::test]
 async fn names_that_do_not_lead_back_name_no_company() {
     let nsd = Nsd::start();
     let resolver = resolver(nsd.address, Duration::from_secs(5), 16);

@@ -31,6 +31,8 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Run the collector, with an embedded ClickHouse unless [clickhouse].url is set
     Serve,
+    /// Have the running server read its configuration again; says what is in force and what needs a restart
+    Reload,
     /// Say which company is behind addresses, host names or AS numbers
     #[command(after_help = "Examples:\n  firmsight resolve 17.253.144.10 --explain\n  \
                             cut -d' ' -f1 access.log | sort -u | firmsight resolve - --json")]
@@ -454,6 +456,7 @@ mod tests {
     fn the_contracts_command_lines_are_understood() {
         for line in [
             "serve",
+            "reload",
             "resolve 192.0.2.1 example.com AS714 --json --explain --no-dns --hosts names.txt",
             "resolve -",
             "import --site shop --format caddy --hosts names.txt a.log.gz -",

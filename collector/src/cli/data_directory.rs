@@ -133,6 +133,7 @@ mod tests {
             ("backup --to /backups", Need::Data, Need::Data),
             ("import --site a access.log", Need::Data, Need::Data),
             ("migrate", Need::Data, Need::Data),
+            ("reload", Need::Data, Need::Data),
             ("geoip update", Need::Data, Need::Data),
             ("companies build --owner a.csv", Need::Data, Need::Data),
             ("companies build --owner a.csv --output b", Need::Nothing, Need::Nothing),

@@ -11,19 +11,21 @@ mod geoip;
 mod geoip_build;
 mod hosts_file;
 mod import;
+mod logging;
 mod resolve;
 mod traces;
 
 use crate::{
-    config::{self, Config, ConfigError, Log, LogFormat},
+    config::{self, Config, ConfigError},
     control::NewKey,
     ingest::cookie_declaration::CookieDeclaration,
     objection::Objection,
     serve::{
         self, ServeError,
         command::{Answer, Command, SiteChange},
-        control_socket::CallError,
+        control_socket::{self, CallError},
         engine::Tables,
+        reload,
         setup::SetupError,
     },
     site::{Site, SiteId},
@@ -34,12 +36,11 @@ use arguments::Arguments;
 use clap::Parser;
 use data_directory::Need;
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 use traces::Traces;
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Why a command failed; its text is the sentence that the person reads.
 #[derive(Debug, thiserror::Error)]
@@ -126,19 +127,16 @@ fn run(arguments: Arguments) -> Result<(), CliError> {
     if let arguments::Command::Config(arguments::Config::Example) = arguments.command {
         return print(config::EXAMPLE);
     }
-    let variable = |name: &str| std::env::var(name).ok();
-    let file = config::find(arguments.config.as_deref(), variable, Path::exists);
-    // Variables that are not UTF-8 can't be ours.
-    let environment =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let config = config::load(file.as_deref(), environment)?;
+    let file = config::find(arguments.config.as_deref(), |name| std::env::var(name).ok(), Path::exists);
+    let config = load(file.as_deref())?;
     data_directory::prepare(&config, Need::of(&arguments.command, file.is_some()), file.as_deref())?;
     let is_server = matches!(arguments.command, arguments::Command::Serve);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
     let traces_to = config.log.traces_to.get().filter(|_| is_server);
     let traces = traces_to.map(|address| Traces::to(address, runtime.handle().clone())).transpose()?;
-    start_log(&config.log, is_server, traces.as_ref())?;
-    let outcome = runtime.block_on(dispatch(config, arguments.command));
+    let set_log_level = logging::start(&config.log, is_server, traces.as_ref())?;
+    let configuration = reload::Source { read_again: Box::new(move || load(file.as_deref())), set_log_level };
+    let outcome = runtime.block_on(dispatch(config, configuration, arguments.command));
     if let Some(traces) = traces {
         traces.stop();
     }
@@ -147,10 +145,18 @@ fn run(arguments: Arguments) -> Result<(), CliError> {
     outcome
 }
 
-async fn dispatch(config: Config, command: arguments::Command) -> Result<(), CliError> {
+/// Reads the file, where there is one, and the environment. Variables that are not UTF-8 can't be ours.
+fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    config::load(file, environment)
+}
+
+async fn dispatch(config: Config, configuration: reload::Source, command: arguments::Command) -> Result<(), CliError> {
     use arguments::Command as Typed;
     match command {
-        Typed::Serve => Ok(serve::run_until_signal(config).await?),
+        Typed::Serve => Ok(serve::run_until_signal(config, configuration).await?),
+        Typed::Reload => reload(&config).await,
         Typed::Resolve(arguments) => resolve::run(&config, arguments).await,
         Typed::Config(arguments::Config::Example) => print(config::EXAMPLE),
         Typed::Config(arguments::Config::Check) => {
@@ -224,6 +230,24 @@ async fn dispatch(config: Config, command: arguments::Command) -> Result<(), Cli
             }
         }
     }
+}
+
+/// Has the running server read its configuration again; says what it took and what it didn't.
+async fn reload(config: &Config) -> Result<(), CliError> {
+    let Answer::Reloaded(changes) = control_socket::call(&config.data_dir, &Command::Reload).await? else {
+        return Err(CliError::Answer);
+    };
+    let mut text = String::new();
+    if !changes.taken.is_empty() {
+        text += &format!("in force: {}\n", changes.taken.join(", "));
+    }
+    if !changes.after_restart.is_empty() {
+        text += &format!("after a restart: {}\n", changes.after_restart.join(", "));
+    }
+    if text.is_empty() {
+        text += "nothing changed in the configuration; data files and name servers were looked at\n";
+    }
+    print(&text)
 }
 
 /// Prints part after part, so that no visitor is too large.
@@ -365,16 +389,4 @@ async fn key(config: &Config, typed: arguments::Key) -> Result<(), CliError> {
 fn print(text: &str) -> Result<(), CliError> {
     let mut output = io::stdout().lock();
     output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(CliError::Output)
-}
-
-/// A server says what it does; a command speaks only when something is wrong.
-fn start_log(log: &Log, is_server: bool, traces: Option<&Traces>) -> Result<(), CliError> {
-    let filter = if is_server { log.level.filter() } else { EnvFilter::new("error") };
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    let lines = match log.format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().boxed(),
-    };
-    let registry = tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces.map(Traces::layer));
-    registry.try_init().map_err(|error| CliError::Log(error.to_string()))
 }

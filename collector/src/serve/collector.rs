@@ -2,13 +2,17 @@
 
 use super::{
     ServeError, control_socket,
-    data_files::DataFiles,
     engine::Engine,
     lock::{Attempt, DataDirectoryLock},
+    reload,
     rooms::{Posts, Rooms},
     store_keeper::StoreState,
 };
-use crate::{config::Config, ingest::PublicService, spool::Spool};
+use crate::{
+    config::{Changes, Config},
+    ingest::PublicService,
+    spool::Spool,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -40,7 +44,6 @@ pub struct Collector {
     store: JoinHandle<()>,
     failure: watch::Receiver<Option<Arc<ServeError>>>,
     engine: Arc<Engine>,
-    data_files: Arc<DataFiles>,
     _lock: DataDirectoryLock,
 }
 
@@ -78,12 +81,16 @@ impl Collector {
     /// When the data directory is in use, a data file is missing or damaged, or the spool can't be opened.
     pub async fn open(config: Config) -> Result<Self, ServeError> {
         let lock = take_lock(&config).await?;
-        Self::open_locked(config, lock).await
+        Self::open_locked(config, lock, None).await
     }
 
-    pub(super) async fn open_locked(config: Config, lock: DataDirectoryLock) -> Result<Self, ServeError> {
+    pub(super) async fn open_locked(
+        config: Config,
+        lock: DataDirectoryLock,
+        configuration: Option<reload::Source>,
+    ) -> Result<Self, ServeError> {
         let (rooms, belongings) = Rooms::open(&config)?;
-        let engine = rooms.engine(&config);
+        let engine = rooms.engine(&config, configuration);
         let (report_failure, failure) = watch::channel(None);
         let closing = CancellationToken::new();
         let public = rooms.public(&config)?;
@@ -105,7 +112,6 @@ impl Collector {
             stop_store,
             failure,
             engine,
-            data_files: rooms.data_files,
             _lock: lock,
         })
     }
@@ -147,10 +153,13 @@ impl Collector {
         std::future::pending().await
     }
 
-    /// Looks at the data files now, and takes those that changed and are sound; on SIGHUP the `serve` command does so.
-    /// By itself that happens every few seconds.
-    pub async fn reload_data_files(&self) {
-        Arc::clone(&self.data_files).look_aside(true).await;
+    /// Reads the configuration again where the `serve` command runs, and looks at data files and name servers now; by themselves
+    /// those are looked at every few seconds.
+    ///
+    /// # Errors
+    /// One sentence: why the configuration can't be used. Nothing was taken then.
+    pub async fn reload(&self) -> Result<Changes, String> {
+        self.engine.reload().await
     }
 
     /// Carries a command out as the terminal would.

@@ -2,6 +2,7 @@
 
 use super::backup::{BackedUp, Place};
 use crate::{
+    config::Changes,
     control::NewKey,
     import::Batch,
     objection::Objection,
@@ -44,6 +45,8 @@ pub enum Command {
     BackUp(Place),
     /// Brings a backup into an empty store. A running server refuses.
     Restore(Place),
+    /// Reads the configuration again; answered with [`Answer::Reloaded`].
+    Reload,
     /// Erases what is stored of a visitor on a site.
     EraseVisitor {
         /// The site.
@@ -105,6 +108,7 @@ impl Command {
             | Self::Migrate { .. }
             // The audit log is among what comes back.
             | Self::Restore(_)
+            | Self::Reload
             | Self::ExportVisitor { .. }
             | Self::CountVisits { .. } => None,
         }
@@ -168,6 +172,8 @@ pub enum Answer {
     BackedUp(BackedUp),
     /// Lines of JSON; empty when there are no more.
     Lines(String),
+    /// What the new configuration changes.
+    Reloaded(Changes),
 }
 
 /// A key as it is listed.

@@ -16,6 +16,7 @@ use crate::{
     reports::{Metric, Sample},
     time::UnixMillis,
 };
+use arc_swap::ArcSwap;
 use firmsight_resolver::{DatabaseStatus, Resolver};
 use std::{
     fs,
@@ -66,7 +67,8 @@ impl Seen {
 
 /// The files behind a resolver.
 pub(super) struct DataFiles {
-    config: Config,
+    /// What of it names files and sources may change while the server runs.
+    config: ArcSwap<Config>,
     resolver: Resolver,
     seen: Mutex<Seen>,
     /// By file: its name and when its content was made, in seconds since 1970.
@@ -80,12 +82,30 @@ impl DataFiles {
         let stamps = stamps(config).unwrap_or_default();
         let seen = Seen { in_use: stamps.clone(), last: stamps, refused: None };
         let built = Mutex::new(built(&resolver));
-        Self { config: config.clone(), resolver, seen: Mutex::new(seen), built, replaced: AtomicU64::new(0) }
+        Self {
+            config: ArcSwap::from_pointee(config.clone()),
+            resolver,
+            seen: Mutex::new(seen),
+            built,
+            replaced: AtomicU64::new(0),
+        }
+    }
+
+    /// Goes by this configuration from the next look on; `anew` has that look open the files even where they didn't change.
+    pub(super) fn take(&self, config: &Config, anew: bool) {
+        self.config.store(Arc::new(config.clone()));
+        if anew {
+            let mut seen = lock(&self.seen);
+            // Files are never like this: a list of them is not empty, or nothing need be opened.
+            seen.in_use = vec![Stamp { path: PathBuf::new(), length: 0, modified: (0, 0), inode: (0, 0) }];
+            seen.refused = None;
+        }
     }
 
     /// Looks at the files and opens those that changed. Takes as long as reading them.
     pub(super) fn look(&self, at_once: bool) {
-        let stamps = match stamps(&self.config) {
+        let config = self.config.load();
+        let stamps = match stamps(&config) {
             Ok(stamps) => stamps,
             Err(error) => {
                 let mut seen = lock(&self.seen);
@@ -98,7 +118,7 @@ impl DataFiles {
         if !lock(&self.seen).wants(&stamps, at_once) {
             return;
         }
-        let replaced = setup::private_databases(&self.config)
+        let replaced = setup::private_databases(&config)
             .and_then(|databases| self.resolver.replace(databases).map_err(Into::into));
         let mut seen = lock(&self.seen);
         match replaced {
@@ -122,7 +142,7 @@ impl DataFiles {
         let now = seconds(SystemTime::now());
         for (file, built) in lock(&self.built).iter() {
             let age = Duration::from_secs(now.saturating_sub(*built));
-            if age > self.config.geoip.max_age.get() {
+            if age > self.config.load().geoip.max_age.get() {
                 let days = age.as_secs() / 86_400;
                 tracing::warn!(file, days, "a data file is old; fetch a newer one with `firmsight geoip update`");
             }
@@ -179,35 +199,24 @@ impl Worker for DataFiles {
     }
 }
 
-/// Fetches newer data files.
-pub(super) struct DataUpdates {
-    updater: Updater,
-    sources: Vec<Source>,
-    /// How old a file may get, in milliseconds.
-    after: i64,
-}
+/// Fetches newer data files, as the configuration of the moment says.
+pub(super) struct DataUpdates(pub(super) Arc<DataFiles>);
 
 impl DataUpdates {
-    /// `None` where the configuration switches updates off, or where they can't be done, which is logged.
-    pub(super) fn new(config: &Config) -> Option<Self> {
+    async fn fetch_what_is_due(&self) {
+        let config = self.0.config.load_full();
         let after = match config.geoip.update {
-            UpdateInterval::Off => return None,
+            UpdateInterval::Off => return,
             UpdateInterval::Daily => DAY_MILLIS,
             UpdateInterval::Weekly => 7 * DAY_MILLIS,
         };
-        match setup::updater(config) {
-            Ok(updater) => Some(Self { updater, sources: config.geoip.sources.clone(), after }),
-            Err(error) => {
-                tracing::error!(%error, "data files can't be updated");
-                None
-            }
-        }
-    }
-
-    async fn fetch_what_is_due(&self) {
-        let due = self.updater.due(&self.sources, UnixMillis::now(), self.after);
+        let updater = match setup::updater(&config) {
+            Ok(updater) => updater,
+            Err(error) => return tracing::error!(%error, "data files can't be updated"),
+        };
+        let due = updater.due(&config.geoip.sources, UnixMillis::now(), after);
         if !due.is_empty() {
-            update(&self.updater, &due).await;
+            update(&updater, &due).await;
         }
     }
 }

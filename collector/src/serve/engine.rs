@@ -7,12 +7,13 @@ use super::{
     command::{Answer, Command, ListedKey, SiteChange},
     control_socket::Execute,
     lock::DataDirectoryLock,
+    reload::Reload,
     setup,
     store_keeper::{StoreKeeper, StoreState, stop_server},
     visitor_export,
 };
 use crate::{
-    config::Config,
+    config::{Changes, Config},
     control::{Control, ControlError},
     counters::Counters,
     pipeline::Pipeline,
@@ -41,10 +42,16 @@ pub(super) struct Engine {
     /// A server's queue of audit records; a command without a server stores its own.
     pub(super) audit: Option<Audit>,
     pub(super) s3_keys: backup::S3Keys,
+    /// A server's way to its configuration.
+    pub(super) reload: Option<Reload>,
 }
 
 impl Execute for Engine {
     async fn execute(self: Arc<Self>, command: Command) -> Result<Answer, String> {
+        if matches!(command, Command::Reload) {
+            // It needs no store, and may be what brings the store back.
+            return self.reload().await.map(Answer::Reloaded);
+        }
         let mut state = self.state.clone();
         let is_ready = async { state.wait_for(|state| *state == StoreState::Ready).await.is_ok() };
         if !timeout(STORE_PATIENCE, is_ready).await.unwrap_or(false) {
@@ -58,6 +65,14 @@ impl Execute for Engine {
 }
 
 impl Engine {
+    /// Reads the configuration again and takes what can be taken.
+    pub(super) async fn reload(&self) -> Result<Changes, String> {
+        match &self.reload {
+            Some(reload) => reload.run().await,
+            None => Err("no server runs on this data directory: the next start reads the configuration".to_owned()),
+        }
+    }
+
     /// Carries a command out and records it where it is a change; what can't be recorded is not done.
     async fn carry_out_on_record(&self, command: Command) -> Result<Answer, ServeError> {
         let Some((action, name, site, object)) = command.audited() else { return self.carry_out(command).await };
@@ -106,6 +121,7 @@ impl Engine {
             Command::BackUp(place) => {
                 Ok(Answer::BackedUp(backup::back_up(&self.store, &self.s3_keys, &place, now).await?))
             }
+            Command::Reload => self.reload().await.map(Answer::Reloaded).map_err(ServeError::Reload),
             Command::Restore(_) if self.audit.is_some() => Err(ServeError::RestoreWhileServing),
             Command::Restore(place) => self.restore(&place, now).await,
             Command::EraseVisitor { site, visitor } => {
@@ -222,6 +238,7 @@ impl OwnEngine {
                 state,
                 audit: None,
                 s3_keys: backup::S3Keys::of(config),
+                reload: None,
             })
         };
         match engine.await {

@@ -22,6 +22,8 @@ pub(crate) mod data_files;
 pub(crate) mod engine;
 mod listeners;
 pub(crate) mod lock;
+mod name_servers;
+pub mod reload;
 mod rooms;
 pub(crate) mod setup;
 mod store_keeper;
@@ -141,6 +143,9 @@ pub enum ServeError {
     /// What [`Collector::failed`] told.
     #[error(transparent)]
     Failed(#[from] Arc<Self>),
+    /// New configuration can't be taken.
+    #[error("{0}")]
+    Reload(String),
     /// The process can't listen for signals.
     #[error("can't listen for signals: {0}")]
     Signal(io::Error),
@@ -227,11 +232,11 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: impl Future<Out
 }
 
 /// The `serve` command: binds the configured listeners, says where they are, and stops on SIGTERM or
-/// SIGINT; SIGHUP makes it look at its data files.
+/// SIGINT; SIGHUP makes it read its configuration again.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_until_signal(config: Config) -> Result<(), ServeError> {
+pub async fn run_until_signal(config: Config, configuration: reload::Source) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signal)?;
     let hangup = signal(SignalKind::hangup()).map_err(ServeError::Signal)?;
@@ -249,19 +254,20 @@ pub async fn run_until_signal(config: Config) -> Result<(), ServeError> {
         () = &mut stop => return Ok(()),
     };
     let listeners = Listeners::bind(&config).await?;
-    run_locked(config, lock, listeners, Some(hangup), stop).await
+    run_locked(config, lock, listeners, Some((hangup, configuration)), stop).await
 }
 
 async fn run_locked(
     config: Config,
     lock: DataDirectoryLock,
     listeners: Listeners,
-    hangup: Option<Signal>,
+    command: Option<(Signal, reload::Source)>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let greeting = greeting(&config, &listeners);
     let limits = config.limits.clone();
-    let collector = Collector::open_locked(config, lock).await?;
+    let (hangup, configuration) = command.unzip();
+    let collector = Collector::open_locked(config, lock, configuration).await?;
     let stop = CancellationToken::new();
     let public = tokio::spawn(listeners::serve(
         "public",
@@ -295,11 +301,18 @@ async fn run_locked(
     failure.map_or(Ok(()), |failure| Err(failure.into()))
 }
 
-/// Looks at the data files on every SIGHUP; never ends.
+/// Reads the configuration again on every SIGHUP; never ends.
 async fn reload_on(hangup: Option<Signal>, collector: &Collector) {
     if let Some(mut hangup) = hangup {
         while hangup.recv().await.is_some() {
-            collector.reload_data_files().await;
+            match collector.reload().await {
+                Ok(changes) => tracing::info!(
+                    taken = changes.taken.join(" "),
+                    after_restart = changes.after_restart.join(" "),
+                    "the configuration was read again"
+                ),
+                Err(error) => tracing::error!(%error, "the new configuration can't be used; the former one stays"),
+            }
         }
     }
     std::future::pending().await

@@ -6,6 +6,8 @@ use super::{
     control_socket::{self, ControlSocket},
     data_files::{DataFiles, DataUpdates},
     engine::Engine,
+    name_servers::NameServers,
+    reload::{self, Reload},
     setup,
     store_keeper::{StoreKeeper, StoreState, StoreWorker},
     watchers::{PublicWatcher, ReportsResolver, ResolverWatcher, StoreWatcher},
@@ -31,7 +33,8 @@ use tokio_util::sync::CancellationToken;
 /// Everything that is opened once and shared.
 pub(super) struct Rooms {
     pub(super) spool: Spool,
-    pub(super) data_files: Arc<DataFiles>,
+    data_files: Arc<DataFiles>,
+    name_servers: Arc<NameServers>,
     pub(super) state: watch::Receiver<StoreState>,
     store: Store,
     resolver: Resolver,
@@ -92,6 +95,7 @@ impl Rooms {
         let rooms = Self {
             spool,
             data_files: Arc::new(DataFiles::new(config, resolver.clone())),
+            name_servers: Arc::new(NameServers::new(config, resolver.clone())),
             state: keeper.watch(),
             store,
             resolver,
@@ -120,7 +124,8 @@ impl Rooms {
     }
 
     /// What carries out commands.
-    pub(super) fn engine(&self, config: &Config) -> Arc<Engine> {
+    pub(super) fn engine(&self, config: &Config, configuration: Option<reload::Source>) -> Arc<Engine> {
+        let (data_files, name_servers) = (Arc::clone(&self.data_files), Arc::clone(&self.name_servers));
         Arc::new(Engine {
             store: self.store.clone(),
             control: self.control.clone(),
@@ -129,6 +134,7 @@ impl Rooms {
             state: self.state.clone(),
             audit: Some(self.audit.clone()),
             s3_keys: S3Keys::of(config),
+            reload: Some(Reload::new(configuration, config, data_files, name_servers)),
         })
     }
 
@@ -145,17 +151,16 @@ impl Rooms {
         let Belongings { keeper, audit_writer } = belongings;
         let socket = ControlSocket::bind(&config.data_dir)
             .map_err(|source| ServeError::ControlSocket { path: control_socket::path(&config.data_dir), source })?;
-        let mut work: Vec<Arc<dyn Worker>> = vec![
+        let work: Vec<Arc<dyn Worker>> = vec![
             Arc::new(CommandSocket::new(config.data_dir.clone(), socket, Arc::clone(engine))),
             Arc::new(self.control_refresh()),
             Arc::clone(&self.data_files) as Arc<dyn Worker>,
+            Arc::new(DataUpdates(Arc::clone(&self.data_files))),
+            Arc::clone(&self.name_servers) as Arc<dyn Worker>,
             Arc::new(AuditWorker(Mutex::new(audit_writer))),
             Arc::new(self.export_worker(config)),
             Arc::new(UsageWorker { usage: Arc::clone(&self.usage), store: self.store.clone() }),
         ];
-        if let Some(updates) = DataUpdates::new(config) {
-            work.push(Arc::new(updates));
-        }
         let (pipeline, spool) = (Arc::clone(&self.pipeline), self.spool.clone());
         let (control, audit_days) = (self.control.clone(), config.retention.audit_days);
         Ok(Posts {

@@ -36,12 +36,13 @@ pub(crate) mod fuzzing;
 
 use crate::{NameAnswer, ResolverError, Settings, names};
 use answer::{Said, Target};
+use arc_swap::ArcSwap;
 use cache::{Cached, NameCache};
 use hickory_resolver::proto::rr::{Name, RecordType};
 use server::Server;
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -81,7 +82,9 @@ pub struct DnsStatistics {
     pub ignored: u64,
     /// Entries in the cache now.
     pub cache_entries: usize,
-    /// Name servers that are left alone now because they don't answer.
+    /// Name servers that there are.
+    pub servers: usize,
+    /// Those of them that are left alone now because they don't answer.
     pub servers_down: usize,
 }
 
@@ -99,7 +102,9 @@ struct Counters {
 
 /// Asks for names.
 pub(crate) struct ReverseDns {
-    servers: Vec<Server>,
+    /// Replaced as a whole when the system names others; none at all leaves every verdict without a name.
+    servers: ArcSwap<Vec<Arc<Server>>>,
+    queries_per_second: u32,
     /// The server that the next question goes to, before it is taken modulo their number.
     next_server: AtomicUsize,
     timeout: Duration,
@@ -124,30 +129,40 @@ enum Miss {
 
 impl ReverseDns {
     pub(crate) fn new(settings: &Settings) -> Result<Self, ResolverError> {
-        let addresses = if settings.nameservers.is_empty() {
-            server::of_the_system().map_err(|reason| ResolverError::Dns { reason })?
-        } else {
-            settings.nameservers.clone()
-        };
         let turns = settings.dns_concurrency.clamp(1, Semaphore::MAX_PERMITS);
-        let counters = Arc::<Counters>::default();
-        let patience = settings.ptr_timeout / ATTEMPTS;
-        let server = |address| Server::new(address, patience, settings.dns_queries_per_second, &counters);
-        let servers: Result<Vec<_>, _> = addresses.into_iter().map(server).collect();
-        Ok(Self {
-            servers: servers.map_err(|error| ResolverError::Dns { reason: error.to_string() })?,
+        let dns = Self {
+            servers: ArcSwap::default(),
+            queries_per_second: settings.dns_queries_per_second,
             next_server: AtomicUsize::new(0),
             timeout: settings.ptr_timeout,
             turns: Semaphore::new(turns),
             renewals: Arc::new(Semaphore::new(turns.div_ceil(TURNS_PER_RENEWAL))),
             cache: Mutex::new(NameCache::new(settings.cache_entries)),
             in_flight: Mutex::default(),
-            counters,
-        })
+            counters: Arc::default(),
+        };
+        dns.use_servers(&settings.nameservers)?;
+        Ok(dns)
+    }
+
+    /// Asks these from now on, or the system's where none is named; gives their addresses. Those that were asked before keep
+    /// their pace and what is known of them.
+    pub(crate) fn use_servers(&self, named: &[SocketAddr]) -> Result<Vec<SocketAddr>, ResolverError> {
+        let addresses = if named.is_empty() { server::of_the_system() } else { named.to_vec() };
+        let before = self.servers.load();
+        let patience = self.timeout / ATTEMPTS;
+        let server = |address: &SocketAddr| match before.iter().find(|server| server.address() == *address) {
+            Some(server) => Ok(Arc::clone(server)),
+            None => Server::new(*address, patience, self.queries_per_second, &self.counters).map(Arc::new),
+        };
+        let servers: Result<Vec<_>, _> = addresses.iter().map(server).collect();
+        self.servers.store(Arc::new(servers.map_err(|error| ResolverError::Dns { reason: error.to_string() })?));
+        Ok(addresses)
     }
 
     pub(crate) fn statistics(&self) -> DnsStatistics {
         let now = Instant::now();
+        let servers = self.servers.load();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         DnsStatistics {
             asked: read(&self.counters.asked),
@@ -159,7 +174,8 @@ impl ReverseDns {
             queries: read(&self.counters.queries),
             ignored: read(&self.counters.ignored),
             cache_entries: lock(&self.cache).len(),
-            servers_down: self.servers.iter().filter(|server| server.is_down(now)).count(),
+            servers: servers.len(),
+            servers_down: servers.iter().filter(|server| server.is_down(now)).count(),
         }
     }
 
@@ -223,15 +239,14 @@ impl ReverseDns {
         answer
     }
 
-    /// The next server in turn that isn't down, by its place; the one that was tried before only when there is no other.
-    fn server(&self, tried: Option<usize>) -> Option<(usize, &Server)> {
+    /// The next server in turn that isn't down; the one that was tried before only when there is no other.
+    fn server(&self, tried: Option<SocketAddr>) -> Option<Arc<Server>> {
         let now = Instant::now();
+        let servers = self.servers.load();
         let first = self.next_server.fetch_add(1, Ordering::Relaxed);
-        let places = (0..self.servers.len()).map(|step| first.wrapping_add(step) % self.servers.len());
-        let up = places
-            .filter_map(|place| Some((place, self.servers.get(place)?)))
-            .filter(|(_, server)| !server.is_down(now));
-        up.min_by_key(|(place, _)| Some(*place) == tried)
+        let places = (0..servers.len()).map(|step| first.wrapping_add(step) % servers.len());
+        let up = places.filter_map(|place| servers.get(place)).filter(|server| !server.is_down(now));
+        up.min_by_key(|server| Some(server.address()) == tried).cloned()
     }
 }
 
@@ -299,8 +314,8 @@ impl LookUp<'_> {
         let mut outcome = Err(Miss::Down);
         let mut tried = None;
         for _ in 0..ATTEMPTS {
-            let Some((place, server)) = self.dns.server(tried) else { break };
-            tried = Some(place);
+            let Some(server) = self.dns.server(tried) else { break };
+            tried = Some(server.address());
             server.turn().await;
             if !server.allows(Instant::now()) {
                 continue;
@@ -315,7 +330,7 @@ impl LookUp<'_> {
                     let is_refusal = said == Said::Refused;
                     outcome = Ok(said);
                     // Another server may know.
-                    if !is_refusal || self.dns.servers.len() == 1 {
+                    if !is_refusal || self.dns.servers.load().len() == 1 {
                         break;
                     }
                 }

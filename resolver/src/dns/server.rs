@@ -32,6 +32,7 @@ const MAX_DATAGRAM: u16 = 1232;
 
 /// A name server.
 pub(super) struct Server {
+    address: SocketAddr,
     resolver: Resolver<Datagrams>,
     pace: Arc<Mutex<Pace>>,
     breaker: Mutex<Breaker>,
@@ -63,7 +64,11 @@ impl Server {
         options.edns_payload_len = MAX_DATAGRAM;
         // Aliases in an answer say which owner's records count.
         options.preserve_intermediates = true;
-        Ok(Self { resolver: builder.build()?, pace, breaker: Mutex::default() })
+        Ok(Self { address, resolver: builder.build()?, pace, breaker: Mutex::default() })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Whether it is left alone because it doesn't answer.
@@ -99,12 +104,11 @@ impl Server {
     }
 }
 
-/// The name servers that the system is set up with.
-pub(super) fn of_the_system() -> Result<Vec<SocketAddr>, String> {
-    let (configuration, _) = read_system_conf().map_err(|error| format!("the system names no name server: {error}"))?;
+/// The name servers that the system is set up with; none is a state like another, and may change.
+pub(super) fn of_the_system() -> Vec<SocketAddr> {
+    let Ok((configuration, _)) = read_system_conf() else { return Vec::new() };
     let servers = configuration.name_servers().iter().map(|server| server.ip);
     // A link-local server needs its interface, which only the system's own resolver knows.
     let is_reachable = |ip: &IpAddr| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
-    let servers: Vec<_> = servers.filter(is_reachable).map(|ip| SocketAddr::from((ip, PORT))).collect();
-    if servers.is_empty() { Err("the system names no name server that can be reached".to_owned()) } else { Ok(servers) }
+    servers.filter(is_reachable).map(|ip| SocketAddr::from((ip, PORT))).collect()
 }

@@ -3,7 +3,7 @@
 //! # Layout
 //! Each room may import those above it, never those below (ARCHITECTURE.md says why).
 //!
-//! - [`time`], [`site`], [`snapshot`], [`counters`], [`backoff`]: the words every room shares
+//! - [`time`], [`site`], [`snapshot`], [`counters`], [`metrics`], [`backoff`]: the words every room shares
 //! - [`sealing`]: AES-256-GCM under the master key
 //! - [`spool`]: the durable, sealed queue between "answered 2xx" and "stored"
 //! - [`ingest`]: the public side: beacons, pixel, tracker files, opt-out page
@@ -12,13 +12,16 @@
 //! - [`control`]: sites, keys and day keys: the one writer of control data
 //! - [`pipeline`]: spool to rows to visits to company days
 //! - [`import`]: access logs
-//! - [`reports`]: the Leadfeeder-shaped API and `/metrics`
+//! - [`reports`]: questions about companies and visits, and their answers; no HTTP
+//! - [`admin`]: the admin listener: who asks, allowance, audit, usage, health, metrics, refusals
+//! - [`leadfeeder`], [`api`]: siblings on it that only translate between their form and `reports` or `control`
 //! - [`config`], [`serve`], [`cli`]: putting it together
 #![forbid(unsafe_code)]
 
 pub mod backoff;
 pub mod counters;
 pub mod feed;
+pub mod metrics;
 pub mod objection;
 pub mod site;
 pub mod snapshot;
@@ -37,6 +40,11 @@ pub mod pipeline;
 
 pub mod import;
 pub mod reports;
+
+pub mod admin;
+
+pub mod api;
+pub mod leadfeeder;
 
 pub mod cli;
 pub mod config;

@@ -5,7 +5,7 @@ mod support;
 
 use collector::{
     counters::{Counters, DropReason},
-    reports::{Metric, MetricsSource, ReadinessCheck, Sample},
+    metrics::{Metric, MetricsSource, ReadinessCheck, Sample},
 };
 use http::{Method, StatusCode};
 use reports_support::{Api, COMPANY_ADDRESS, SHOP_TOKEN, TOKEN, assert_golden};

@@ -7,7 +7,7 @@ mod support;
 use axum::body::Body;
 use collector::{
     control::Control,
-    reports::ExportWorker,
+    leadfeeder::ExportWorker,
     site::Site,
     snapshot::{Role, Snapshot},
     store::{Store, VisitRow},
@@ -57,17 +57,11 @@ async fn world() -> World {
         state.snapshot.store(Arc::new(snapshot));
         // The store removes what has expired by its own clock.
         state.clock = UnixMillis::now;
-        parts = Some((state.control.clone(), state.snapshot.clone(), state.exports.clone()));
+        parts = Some((state.control.clone(), state.snapshot.clone()));
     });
-    let (control, snapshot, queue) = parts.unwrap();
-    let worker = ExportWorker {
-        store: store.clone(),
-        control,
-        snapshot,
-        base_url: BASE_URL.to_owned(),
-        queue,
-        clock: UnixMillis::now,
-    };
+    let (control, snapshot) = parts.unwrap();
+    let worker =
+        ExportWorker { store: store.clone(), control, snapshot, base_url: BASE_URL.to_owned(), clock: UnixMillis::now };
     World { api, worker, store }
 }
 

@@ -8,8 +8,8 @@ mod support;
 use axum::body::Body;
 use collector::{
     control::{Control, NewKey},
-    reports,
     sealing::MasterKey,
+    serve::admin_listener,
     site::Site,
     snapshot::Role,
     store::{Store, VisitRow},
@@ -162,7 +162,7 @@ fn usual(name: &str) -> String {
 async fn every_parameter_of_every_reading_operation_takes_tricks_as_text() {
     let world = world().await;
     let (rows, lists) = (world.rows().await, world.lists().await);
-    let document = serde_json::to_value(reports::openapi::document()).unwrap();
+    let document = serde_json::to_value(admin_listener::openapi_document()).unwrap();
     let mut asked = 0;
     for (path, operations) in document["paths"].as_object().unwrap() {
         let Some(operation) = operations.get("get") else { continue };
@@ -210,7 +210,7 @@ async fn every_parameter_of_every_reading_operation_takes_tricks_as_text() {
 async fn ids_of_changing_operations_that_are_tricks_change_nothing() {
     let world = world().await;
     let (rows, lists) = (world.rows().await, world.lists().await);
-    let document = serde_json::to_value(reports::openapi::document()).unwrap();
+    let document = serde_json::to_value(admin_listener::openapi_document()).unwrap();
     let mut asked = 0;
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {

@@ -7,13 +7,13 @@ const ACCESS: &str = include_str!("reports_access.rs");
 const LISTS: &str = include_str!("reports_lists.rs");
 const EXPORTS: &str = include_str!("reports_exports.rs");
 const FEEDS: &str = include_str!("reports_feeds.rs");
-const PAGING: &str = include_str!("../src/reports/paging.rs");
+const PAGING: &str = include_str!("../src/leadfeeder/paging.rs");
 const DATES: &str = include_str!("../src/reports/dates.rs");
-const CUSTOM_FEEDS: &str = include_str!("../src/reports/custom_feeds.rs");
-const AUTHENTICATION: &str = include_str!("../src/reports/authentication.rs");
+const CUSTOM_FEEDS: &str = include_str!("../src/leadfeeder/custom_feeds.rs");
+const AUTHENTICATION: &str = include_str!("../src/admin/authentication.rs");
 const CONTRACT: &str = include_str!("reports_contract.rs");
 const INJECTION: &str = include_str!("reports_injection.rs");
-const PSEUDONYM: &str = include_str!("../src/reports/pseudonym.rs");
+const PSEUDONYM: &str = include_str!("../src/leadfeeder/pseudonym.rs");
 const V1: &str = include_str!("reports_v1.rs");
 
 /// A rule, the file of its test, and the test.
@@ -63,7 +63,7 @@ const RULES: &[(&str, &str, &str)] = &[
     (
         "dates are whole days of the account's zone, summer time included",
         DATES,
-        "a_date_is_the_whole_day_in_the_accounts_zone_also_when_the_clocks_change",
+        "a_date_is_the_whole_day_in_the_sites_zone_also_when_the_clocks_change",
     ),
     ("date and hour in the account's zone", LISTS, "days_are_the_accounts_own_also_when_the_clocks_change"),
     ("page[number], page[size] with defaults and a cap", PAGING, "sizes_default_to_ten_and_are_cut_at_a_hundred"),
@@ -126,7 +126,7 @@ const RULES: &[(&str, &str, &str)] = &[
     ("check-list 4: page parameters, raw or encoded", ACCESS, "wrong_parameters_are_named"),
     ("check-list 4: default 10, at most 100", PAGING, "sizes_default_to_ten_and_are_cut_at_a_hundred"),
     ("check-list 5: links", PAGING, "links_are_absolute_sorted_and_encoded_and_differ_by_place"),
-    ("check-list 6: instants, dates and hours", DATES, "instants_have_milliseconds_and_the_accounts_own_date_and_hour"),
+    ("check-list 6: instants, dates and hours", DATES, "instants_have_milliseconds_and_the_sites_own_date_and_hour"),
     (
         "check-list 6: page_depth, visit_length, entrance, time_on_page",
         LISTS,

@@ -6,9 +6,10 @@ mod support;
 
 use axum::{body::Body, extract::ConnectInfo};
 use collector::{
+    admin::{AdminServices, AdminSettings, Audit},
     control::{Control, NewKey},
-    reports::{self, Audit},
     sealing::MasterKey,
+    serve::admin_listener,
     site::Site,
     snapshot::Role,
     store::{Store, VisitRow},
@@ -713,18 +714,17 @@ async fn unknown_paths_and_methods_under_v1_are_problems_too() {
 async fn only_named_peers_are_answered_where_there_is_a_list() {
     let control = Control::open(store_away(), MasterKey::from_bytes([7; 32]), "/nonexistent/mirror".into());
     let (audit, _writer) = Audit::new(store_away());
-    let router = reports::router(reports::State {
+    let router = admin_listener::router(AdminServices {
         store: store_away(),
         snapshot: control.snapshot(),
         control,
         audit,
         usage: Arc::default(),
-        exports: reports::ExportQueue::default(),
         counters: Arc::default(),
         resolver: reports_support::resolver(),
         metrics: Vec::new(),
         readiness: Vec::new(),
-        settings: reports::Settings {
+        settings: AdminSettings {
             base_url: String::new(),
             script_path: "/lfa.js".to_owned(),
             requests_per_minute: 0,
@@ -765,7 +765,7 @@ async fn retention_of_the_audit_log_is_what_was_configured() {
 #[test]
 fn the_checked_in_openapi_document_is_current() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
-    let document = serde_json::to_string_pretty(&reports::openapi::document()).unwrap() + "\n";
+    let document = serde_json::to_string_pretty(&admin_listener::openapi_document()).unwrap() + "\n";
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(path, &document).unwrap();
     }
@@ -787,7 +787,7 @@ fn every_reference_of_the_openapi_document_leads_somewhere() {
             _ => {}
         }
     }
-    let document = serde_json::to_value(reports::openapi::document()).unwrap();
+    let document = serde_json::to_value(admin_listener::openapi_document()).unwrap();
     let mut found = BTreeSet::new();
     references(&document, &mut found);
     let schemas = document["components"]["schemas"].as_object().unwrap();
@@ -797,7 +797,7 @@ fn every_reference_of_the_openapi_document_leads_somewhere() {
 
 #[tokio::test]
 async fn nothing_that_the_openapi_document_names_answers_without_a_key() {
-    let document = serde_json::to_value(reports::openapi::document()).unwrap();
+    let document = serde_json::to_value(admin_listener::openapi_document()).unwrap();
     let api = Api::new(store_away());
     let mut asked = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {

@@ -6,7 +6,7 @@ mod load;
 mod support;
 
 use binary::{APPLE, Firmsight, Running, pageview, post_beacon, request, wait_for};
-use collector::reports::Metric;
+use collector::metrics::Metric;
 use load::{Senders, assert_stored_once};
 use rustix::process::Signal;
 use std::{collections::HashSet, io::Read, net::TcpStream};

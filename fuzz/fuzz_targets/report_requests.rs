@@ -3,7 +3,7 @@
 //! The first byte chooses the account's time zone. Lines follow: Authorization, X-Api-Key, lead id, query.
 #![no_main]
 
-use collector::reports::fuzzing::{self, ListRequest};
+use collector::leadfeeder::fuzzing::{self, ListRequest};
 use firmsight_fuzz::choice;
 use http::{HeaderMap, HeaderValue, header};
 

@@ -6,11 +6,13 @@
 use super::{open, snapshot, traffic};
 use axum::{Router, body::Body};
 use collector::{
+    admin::{AdminServices, AdminSettings, Audit},
     control::Control,
     counters::Counters,
     feed::{Feed, Filter, NumberRange, TextMatch},
-    reports::{self, Audit, ExportQueue, ResolveForReports, Settings, State},
+    reports::ResolveForReports,
     sealing::MasterKey,
+    serve::admin_listener,
     snapshot::{ApiKey, Role, Snapshot},
     store::Store,
     time::UnixMillis,
@@ -140,18 +142,17 @@ fn router(store: &Store, folder: &Path) -> Router {
     control.snapshot().store(Arc::new(with_key_and_feed()));
     let (audit, mut writer) = Audit::new(store.clone());
     tokio::spawn(async move { writer.run(CancellationToken::new()).await });
-    reports::router(State {
+    admin_listener::router(AdminServices {
         store: store.clone(),
         snapshot: control.snapshot(),
         control,
         audit,
         usage: Arc::default(),
-        exports: ExportQueue::default(),
         counters: Arc::new(Counters::default()),
         resolver: Arc::new(Nobody),
         metrics: Vec::new(),
         readiness: Vec::new(),
-        settings: Settings {
+        settings: AdminSettings {
             base_url: "http://127.0.0.1".to_owned(),
             script_path: "/lfa.js".to_owned(),
             requests_per_minute: 0,

@@ -99,7 +99,16 @@ impl Control {
             version: self.next_version("export_requests", now).await?,
             is_deleted: 0,
         };
-        Ok(self.shared.store.insert("export_requests", None, &[row]).await?)
+        self.shared.store.insert("export_requests", None, &[row]).await?;
+        if export.status == ExportStatus::Pending {
+            self.shared.export_asked.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Returns when an export was asked for in this process since the last call returned.
+    pub async fn export_was_asked_for(&self) {
+        self.shared.export_asked.notified().await;
     }
 
     /// All exports that have not expired, oldest first.

@@ -44,7 +44,7 @@ use clickhouse::Row;
 use day_keys::DayKeys;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{path::PathBuf, sync::Arc};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 /// The writer and keeper of control data. Clones share everything.
 #[derive(Clone, Debug)]
@@ -62,6 +62,8 @@ struct Shared {
     /// known to hold the current snapshot.
     mirrored: Mutex<bool>,
     day_keys: DayKeys,
+    /// Wakes whoever makes exports.
+    export_asked: Notify,
 }
 
 /// A row of `sites` or `objections`.
@@ -86,8 +88,15 @@ impl Control {
             }
         };
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-        let shared =
-            Shared { store, master_key, mirror, snapshot, mirrored: Mutex::new(false), day_keys: DayKeys::default() };
+        let shared = Shared {
+            store,
+            master_key,
+            mirror,
+            snapshot,
+            mirrored: Mutex::new(false),
+            day_keys: DayKeys::default(),
+            export_asked: Notify::new(),
+        };
         Self { shared: Arc::new(shared) }
     }
 

@@ -1,9 +1,8 @@
-//! The asked window of time, and an instant as the account's date and hour.
+//! Windows of time in a site's time zone, and instants as its local date and hour.
 //!
-//! A date stands for the whole day in the account's time zone; a datetime for one instant, in the
-//! account's zone where it has no offset of its own. Both ends are inclusive.
+//! A date stands for the whole day in the site's zone, a datetime for one instant, in the site's zone where it has no offset
+//! of its own. Both ends are inclusive.
 
-use super::{error::ReportError, parameters::Parameters};
 use crate::time::UnixMillis;
 use jiff::{
     Timestamp,
@@ -16,59 +15,57 @@ const FIRST_DAY: Date = date(1970, 1, 1);
 const LAST_DAY: Date = date(2100, 1, 1);
 const LAST_MILLIS: i64 = 4_102_444_800_000;
 
-/// A span of time, in one account's zone.
+/// A pair of dates that makes no window.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {problem}")]
+pub(crate) struct WindowError {
+    /// Which end is wrong: `start_date` or `end_date`.
+    pub(crate) field: &'static str,
+    problem: &'static str,
+}
+
+const REVERSED: WindowError = WindowError { field: "end_date", problem: "is before start_date" };
+
+/// A span of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Window {
+pub(crate) struct Window {
     /// First millisecond.
-    pub(super) from: UnixMillis,
+    pub(crate) from: UnixMillis,
     /// First millisecond after it.
-    pub(super) until: UnixMillis,
+    pub(crate) until: UnixMillis,
     /// First and last day where both ends were dates: then whole days can be summed.
-    pub(super) days: Option<(Date, Date)>,
-    /// `start_date` as asked, for links.
-    pub(super) start_text: String,
-    /// `end_date` as asked, for links.
-    pub(super) end_text: String,
+    pub(crate) days: Option<(Date, Date)>,
 }
 
 impl Window {
-    /// Reads `start_date` and `end_date`, both required.
-    pub(super) fn read(parameters: &Parameters, zone: &TimeZone) -> Result<Self, ReportError> {
-        let start_text = parameters.required("start_date")?;
-        let end_text = parameters.required("end_date")?;
-        let start = Bound::read("start_date", start_text, zone)?;
-        let end = Bound::read("end_date", end_text, zone)?;
+    /// Reads both ends, each a date or a datetime.
+    pub(crate) fn parse(start: &str, end: &str, zone: &TimeZone) -> Result<Self, WindowError> {
+        let start = Bound::read("start_date", start, zone)?;
+        let end = Bound::read("end_date", end, zone)?;
         // Days are compared as days: one that its zone left out (Apia had no 30 December 2011) is empty, not reversed.
         let is_reversed = match (start.day, end.day) {
             (Some(first), Some(last)) => first > last,
             _ => start.first > end.last,
         };
         if is_reversed {
-            return Err(reversed());
+            return Err(REVERSED);
         }
         let from = start.first.clamp(0, LAST_MILLIS);
         Ok(Self {
             from: UnixMillis(from),
             until: UnixMillis(end.last.saturating_add(1).clamp(from, LAST_MILLIS)),
             days: start.day.zip(end.day).map(|(first, last)| (storable(first), storable(last))),
-            start_text: start_text.to_owned(),
-            end_text: end_text.to_owned(),
         })
     }
 }
 
-/// Reads `start_date` and `end_date` where only plain dates make sense.
-pub(super) fn read_days(parameters: &Parameters) -> Result<(Date, Date), ReportError> {
-    let day = |name: &'static str| {
-        let detail = format!("{name} must be a date such as 2026-01-31");
-        parse_day(parameters.required(name)?).ok_or(ReportError::Parameter { name, detail })
+/// Reads both ends where only plain dates make sense.
+pub(crate) fn parse_days(start: &str, end: &str) -> Result<(Date, Date), WindowError> {
+    let day = |field: &'static str, text: &str| {
+        parse_day(text).ok_or(WindowError { field, problem: "must be a date such as 2026-01-31" })
     };
-    let (first, last) = (day("start_date")?, day("end_date")?);
-    if first > last { Err(reversed()) } else { Ok((storable(first), storable(last))) }
-}
-
-fn reversed() -> ReportError {
-    ReportError::Parameter { name: "end_date", detail: "end_date is before start_date".to_owned() }
+    let (first, last) = (day("start_date", start)?, day("end_date", end)?);
+    if first > last { Err(REVERSED) } else { Ok((storable(first), storable(last))) }
 }
 
 fn storable(day: Date) -> Date {
@@ -83,11 +80,9 @@ struct Bound {
 }
 
 impl Bound {
-    fn read(name: &'static str, text: &str, zone: &TimeZone) -> Result<Self, ReportError> {
-        Self::parse(text, zone).ok_or_else(|| ReportError::Parameter {
-            name,
-            detail: format!("{name} must be a date such as 2026-01-31 or a datetime such as 2026-01-31T09:30:00Z"),
-        })
+    fn read(field: &'static str, text: &str, zone: &TimeZone) -> Result<Self, WindowError> {
+        let problem = "must be a date such as 2026-01-31 or a datetime such as 2026-01-31T09:30:00Z";
+        Self::parse(text, zone).ok_or(WindowError { field, problem })
     }
 
     fn parse(text: &str, zone: &TimeZone) -> Option<Self> {
@@ -114,23 +109,23 @@ fn parse_day(text: &str) -> Option<Date> {
 }
 
 /// The day's first millisecond. Where the clocks skip midnight, or the whole day, that is the first instant after the gap.
-pub(super) fn midnight(day: Date, zone: &TimeZone) -> Option<i64> {
+pub(crate) fn midnight(day: Date, zone: &TimeZone) -> Option<i64> {
     Some(day.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond())
 }
 
-/// An instant, ready for the API.
+/// An instant, and where it lies in the local calendar.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct LocalTime {
+pub(crate) struct LocalTime {
     /// UTC with milliseconds and `Z`.
-    pub(super) instant: String,
-    /// `YYYY-MM-DD` in the account's zone.
-    pub(super) date: String,
-    /// 0 to 23 in the account's zone.
-    pub(super) hour: i8,
+    pub(crate) instant: String,
+    /// `YYYY-MM-DD` in the site's zone.
+    pub(crate) date: String,
+    /// 0 to 23 in the site's zone.
+    pub(crate) hour: i8,
 }
 
 impl LocalTime {
-    pub(super) fn of(at: UnixMillis, zone: &TimeZone) -> Self {
+    pub(crate) fn of(at: UnixMillis, zone: &TimeZone) -> Self {
         let instant = Timestamp::from_millisecond(at.0).unwrap_or_default();
         let local = zone.to_datetime(instant);
         Self { instant: format!("{instant:.3}"), date: local.date().to_string(), hour: local.hour() }
@@ -138,7 +133,7 @@ impl LocalTime {
 }
 
 /// The site's time zone. Sites are checked when they are made; should the zone data have lost one since, days are UTC.
-pub(super) fn zone(name: &str) -> TimeZone {
+pub(crate) fn zone(name: &str) -> TimeZone {
     TimeZone::get(name).unwrap_or_else(|error| {
         tracing::warn!(timezone = name, %error, "A site's time zone is not known; its days are counted in UTC");
         TimeZone::UTC
@@ -150,11 +145,7 @@ mod tests {
     use super::*;
 
     fn window(start: &str, end: &str, zone_name: &str) -> Result<Window, String> {
-        let query: String = form_urlencoded::Serializer::new(String::new())
-            .append_pair("start_date", start)
-            .append_pair("end_date", end)
-            .finish();
-        Window::read(&Parameters::read(Some(&query)), &zone(zone_name)).map_err(|error| error.to_string())
+        Window::parse(start, end, &zone(zone_name)).map_err(|error| error.to_string())
     }
 
     fn span(start: &str, end: &str, zone_name: &str) -> (String, String) {
@@ -164,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_the_whole_day_in_the_accounts_zone_also_when_the_clocks_change() {
+    fn a_date_is_the_whole_day_in_the_sites_zone_also_when_the_clocks_change() {
         let cases = [
             ("2026-01-05", "2026-01-05", "UTC", "2026-01-05T00:00:00Z", "2026-01-06T00:00:00Z"),
             ("2026-01-05", "2026-01-06", "Europe/Berlin", "2026-01-04T23:00:00Z", "2026-01-06T23:00:00Z"),
@@ -228,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn instants_have_milliseconds_and_the_accounts_own_date_and_hour() {
+    fn instants_have_milliseconds_and_the_sites_own_date_and_hour() {
         let at = |text: &str, zone_name: &str| {
             let local =
                 LocalTime::of(UnixMillis(text.parse::<Timestamp>().unwrap().as_millisecond()), &zone(zone_name));

@@ -1,36 +1,35 @@
 //! How a report's query is asked: it only reads, not for ever, and every value is a server-side parameter.
 
-use super::{dates::Window, error::ReportError, formulas::HIDDEN};
+use super::{Error, dates::Window, formulas::HIDDEN};
 use crate::{site::SiteId, store::Store};
 use clickhouse::{Row, RowOwned, RowRead, query::Query};
 use firmsight_resolver::CompanyId;
 use serde::Deserialize;
 
-/// Seconds that the store may work on one query.
-const MAX_SECONDS: u64 = 30;
+/// Visits of companies in a window; [`with_instants`] gives its values.
+pub(super) const VISITS_IN_WINDOW: &str = "\
+    WHERE site = {site:String} AND company_id != 0 \
+        AND started_at >= fromUnixTimestamp64Milli({from:Int64}) AND started_at < fromUnixTimestamp64Milli({until:Int64})";
 
 #[derive(Row, Deserialize)]
 struct Count {
     total: u64,
 }
 
-/// A query that only reads, and not for ever.
+/// A query about one site.
 pub(super) fn read(store: &Store, sql: &str, site: &SiteId) -> Query {
     store
-        .client()
-        .query(sql)
-        .with_setting("readonly", "2")
-        .with_setting("max_execution_time", MAX_SECONDS.to_string())
+        .reading(sql)
         // A version of a row never moves to another year: the sort key holds the time that the partition is made of.
         .with_setting("do_not_merge_across_partitions_select_final", "1")
         .param("site", site.as_str())
 }
 
-pub(super) async fn all<T: RowOwned + RowRead>(store: &Store, query: Query) -> Result<Vec<T>, ReportError> {
+pub(super) async fn all<T: RowOwned + RowRead>(store: &Store, query: Query) -> Result<Vec<T>, Error> {
     Ok(store.in_time(query.fetch_all()).await?)
 }
 
-pub(super) async fn count(store: &Store, query: Query) -> Result<u64, ReportError> {
+pub(super) async fn count(store: &Store, query: Query) -> Result<u64, Error> {
     Ok(all::<Count>(store, query).await?.first().map_or(0, |count| count.total))
 }
 

@@ -1,8 +1,8 @@
 //! Quality and intent as formulas in SQL: docs/scores.md explains them for people.
 
 use super::{
+    Error,
     dates::Window,
-    error::ReportError,
     formulas::{ENGAGEMENT, FACTS},
     reading::{all, read, with_instants},
     selection::goal_condition,
@@ -10,38 +10,36 @@ use super::{
 use crate::{site::Site, snapshot::Snapshot, store::Store};
 use clickhouse::Row;
 use firmsight_resolver::CompanyId;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::Deserialize;
 
 const DAY: i64 = 86_400_000;
 
 /// A company's scores within some dates.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Score {
-    quality: Points,
-    intent: Points,
+#[derive(Debug)]
+pub(crate) struct Score {
+    pub(crate) quality: Points,
+    pub(crate) intent: Points,
 }
 
 /// A score and what it is made of.
-#[derive(Debug, Serialize, ToSchema)]
-struct Points {
+#[derive(Debug)]
+pub(crate) struct Points {
     /// 0 to 10: the sum of the parts.
-    #[schema(minimum = 0, maximum = 10)]
-    score: u8,
-    parts: Vec<Part>,
+    pub(crate) score: u8,
+    pub(crate) parts: Vec<Part>,
 }
 
 /// A part of a score.
-#[derive(Debug, Serialize, ToSchema)]
-struct Part {
+#[derive(Debug)]
+pub(crate) struct Part {
     /// Such as `engagement` or `recency`.
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// What it rests on: how many, how much, or days since.
-    value: f64,
+    pub(crate) value: f64,
     /// What it contributes.
-    points: u8,
+    pub(crate) points: u8,
     /// What it may contribute.
-    of: u8,
+    pub(crate) of: u8,
 }
 
 impl Points {
@@ -69,13 +67,13 @@ struct Numbers {
 }
 
 /// The company's scores: one query over its visits within the window.
-pub(super) async fn of(
+pub(crate) async fn of(
     store: &Store,
     snapshot: &Snapshot,
     site: &Site,
     company: CompanyId,
     window: &Window,
-) -> Result<Score, ReportError> {
+) -> Result<Score, Error> {
     let goals = snapshot.goals.values().filter(|goal| goal.site == site.id);
     let (reached, bind) = goal_condition(goals.map(|goal| &goal.reached_by));
     let sql = format!(
@@ -102,7 +100,7 @@ pub(super) async fn of(
     let query = with_instants(read(store, &sql, &site.id), window).param("company", company.0);
     let query = bind.bind(query.param("zone", &site.timezone));
     let found: Vec<Numbers> = all(store, query).await?;
-    let numbers = found.into_iter().next().ok_or(ReportError::NotFound("company"))?;
+    let numbers = found.into_iter().next().ok_or(Error::NoRow("scores"))?;
     let part = |name: &'static str, value: f64, points, of| Part { name, value, points, of };
     let known = numbers.facts.into_iter().flatten();
     let facts = FACTS.iter().zip(known).map(|((name, _), points)| part(name, f64::from(points), points, 1));

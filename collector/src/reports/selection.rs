@@ -8,10 +8,10 @@
 //! same columns are made of the visits themselves.
 
 use super::{
+    Error,
+    companies::Visited,
     dates::{Window, midnight},
-    error::ReportError,
     formulas::{ENGAGEMENT, HIDDEN, completeness},
-    queries::Visited,
     reading::{all, count, read, with_instants, with_window},
 };
 use crate::{
@@ -267,7 +267,7 @@ impl Compiled {
 }
 
 /// Whether a visit reached any of these goals, as an SQL expression over a row of `visits`, and its values.
-pub(super) fn goal_condition<'a>(goals: impl Iterator<Item = &'a GoalRule>) -> (String, GoalValues) {
+pub(crate) fn goal_condition<'a>(goals: impl Iterator<Item = &'a GoalRule>) -> (String, GoalValues) {
     let mut compiled = Compiled::default();
     let parts: Vec<String> = goals
         .map(|goal| {
@@ -283,10 +283,10 @@ pub(super) fn goal_condition<'a>(goals: impl Iterator<Item = &'a GoalRule>) -> (
 }
 
 /// The values of a goal condition.
-pub(super) struct GoalValues(Compiled);
+pub(crate) struct GoalValues(Compiled);
 
 impl GoalValues {
-    pub(super) fn bind(&self, query: Query) -> Query {
+    pub(crate) fn bind(&self, query: Query) -> Query {
         self.0.bind(query)
     }
 }
@@ -301,7 +301,7 @@ fn conjunction(parts: Vec<String>) -> String {
 
 /// Companies of a window.
 #[derive(Debug)]
-pub(super) struct Selection<'a> {
+pub(crate) struct Selection<'a> {
     site: &'a SiteId,
     window: &'a Window,
     compiled: Compiled,
@@ -311,23 +311,23 @@ pub(super) struct Selection<'a> {
 
 /// A company within the window, as exports tell of it.
 #[derive(Debug, Row, Deserialize)]
-pub(super) struct WindowStats {
-    pub(super) company_id: u64,
+pub(crate) struct WindowStats {
+    pub(crate) company_id: u64,
     /// Visits of one page.
-    pub(super) bounces: u64,
+    pub(crate) bounces: u64,
     /// Milliseconds since 1970.
-    pub(super) last_visit: i64,
+    pub(crate) last_visit: i64,
     /// Search terms, each once.
-    pub(super) keywords: Vec<String>,
+    pub(crate) keywords: Vec<String>,
 }
 
-/// Counts over visits.
-#[derive(Clone, Copy, Debug, Row, Deserialize)]
-pub(super) struct Counts {
-    pub(super) visits: u64,
-    pub(super) pageviews: u64,
-    pub(super) companies: u64,
-    pub(super) visitors: u64,
+/// Counts over visits of companies.
+#[derive(Clone, Copy, Debug, Default, Row, Deserialize)]
+pub(crate) struct Counts {
+    pub(crate) visits: u64,
+    pub(crate) pageviews: u64,
+    pub(crate) companies: u64,
+    pub(crate) visitors: u64,
 }
 
 #[derive(Row, Deserialize)]
@@ -340,7 +340,7 @@ struct Found {
 
 impl<'a> Selection<'a> {
     /// The companies that fit a filter, or all.
-    pub(super) fn of(site: &'a SiteId, window: &'a Window, filter: Option<&Filter>, zone: &TimeZone) -> Self {
+    pub(crate) fn of(site: &'a SiteId, window: &'a Window, filter: Option<&Filter>, zone: &TimeZone) -> Self {
         let mut compiled = Compiled::default();
         let condition = filter.map_or_else(|| "1".to_owned(), |filter| compiled.filter(filter, window, zone));
         let from = from(window, &compiled, &condition);
@@ -348,12 +348,7 @@ impl<'a> Selection<'a> {
     }
 
     /// A page in the order of the first visit within the window, and how many companies there are in all.
-    pub(super) async fn page(
-        &self,
-        store: &Store,
-        limit: u64,
-        offset: u64,
-    ) -> Result<(Vec<Visited>, u64), ReportError> {
+    pub(crate) async fn page(&self, store: &Store, limit: u64, offset: u64) -> Result<(Vec<Visited>, u64), Error> {
         let sql = format!(
             "SELECT w.company_id AS company_id, w.visits AS visits, w.pageviews AS pageviews, \
                 toUInt64(count() OVER ()) AS total {} \
@@ -373,7 +368,7 @@ impl<'a> Selection<'a> {
     }
 
     /// Counts over the visits of all these companies within the window.
-    pub(super) async fn counts(&self, store: &Store) -> Result<Counts, ReportError> {
+    pub(crate) async fn counts(&self, store: &Store) -> Result<Counts, Error> {
         let sql = format!(
             "SELECT count() AS visits, sum(entry.pageviews) AS pageviews, uniqExact(entry.company_id) AS companies, \
                 uniqExact(entry.visitor) AS visitors \
@@ -384,15 +379,11 @@ impl<'a> Selection<'a> {
         let query = self.bind(store, &sql);
         // Days bind the company days; the visits go by instants.
         let query = if self.window.days.is_some() { with_instants(query, self.window) } else { query };
-        all::<Counts>(store, query).await?.pop().ok_or_else(|| ReportError::Internal("no row of counts".to_owned()))
+        all::<Counts>(store, query).await?.pop().ok_or(Error::NoRow("counts"))
     }
 
     /// What exports tell of some companies besides.
-    pub(super) async fn stats(
-        &self,
-        store: &Store,
-        companies: &[Visited],
-    ) -> Result<HashMap<u64, WindowStats>, ReportError> {
+    pub(crate) async fn stats(&self, store: &Store, companies: &[Visited]) -> Result<HashMap<u64, WindowStats>, Error> {
         if companies.is_empty() {
             return Ok(HashMap::new());
         }

@@ -10,8 +10,8 @@
 //! Days follow visits within one round of the pipeline: a visit that came in this moment shows up in both a moment later.
 
 use super::{
+    Error,
     dates::Window,
-    error::ReportError,
     reading::{all, of_company, read, with_company},
 };
 use crate::{site::SiteId, store::Store};
@@ -49,7 +49,7 @@ pub(super) async fn days(
     site: &SiteId,
     company: Option<CompanyId>,
     window: &Window,
-) -> Result<Vec<VisitDay>, ReportError> {
+) -> Result<Vec<VisitDay>, Error> {
     let sql = format!(
         "SELECT toUnixTimestamp64Milli(min(first_visit_at)) AS first_start, \
             toUnixTimestamp64Milli(max(last_visit_at)) AS last_start, toUInt64(sum(entry.visits)) AS visits \
@@ -107,13 +107,7 @@ mod tests {
     }
 
     fn window(from: i64, until: i64) -> Window {
-        Window {
-            from: UnixMillis(from),
-            until: UnixMillis(until),
-            days: None,
-            start_text: String::new(),
-            end_text: String::new(),
-        }
+        Window { from: UnixMillis(from), until: UnixMillis(until), days: None }
     }
 
     #[test]

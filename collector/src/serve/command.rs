@@ -2,11 +2,11 @@
 
 use super::backup::{BackedUp, Place};
 use crate::{
+    admin::Action,
     config::Changes,
     control::NewKey,
     import::Batch,
     objection::Objection,
-    reports::Action,
     site::{ClientIdLife, ConsentMode, Site, SiteId},
     snapshot::Role,
     time::UnixMillis,

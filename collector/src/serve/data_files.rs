@@ -13,7 +13,7 @@ use super::{
 use crate::{
     config::{Config, UpdateInterval},
     data_files::{Outcome, Source, Updater},
-    reports::{Metric, Sample},
+    metrics::{Metric, Sample},
     time::UnixMillis,
 };
 use arc_swap::ArcSwap;

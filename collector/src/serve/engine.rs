@@ -13,11 +13,11 @@ use super::{
     visitor_export,
 };
 use crate::{
+    admin::{Audit, AuditRow, audit, usage},
     config::{Changes, Config},
     control::{Control, ControlError},
     counters::Counters,
     pipeline::Pipeline,
-    reports::{Audit, AuditRow, audit, usage},
     sealing::MasterKey,
     site::SiteId,
     store::Store,

@@ -12,6 +12,7 @@
 //! left, within `limits.shutdown_timeout` → ClickHouse stops. What the deadline cut off is in the
 //! spool and stored by the next start.
 
+pub mod admin_listener;
 pub(crate) mod backup;
 mod batches;
 mod check;
@@ -118,7 +119,7 @@ pub enum ServeError {
     Sealing(#[from] SealingError),
     /// A change can't be recorded, so it is not made.
     #[error(transparent)]
-    Audit(#[from] crate::reports::AuditFull),
+    Audit(#[from] crate::admin::AuditFull),
     /// A server works with another cluster than the one that is meant.
     #[error("the running server works with {}: set [clickhouse].cluster, or stop it first", if .0.is_empty() {
         "one node".to_owned()

@@ -1,7 +1,7 @@
 //! The rooms of a collector, opened from its configuration and introduced to each other.
 
 use super::{
-    ServeError,
+    ServeError, admin_listener,
     backup::S3Keys,
     control_socket::{self, ControlSocket},
     data_files::{DataFiles, DataUpdates},
@@ -14,12 +14,14 @@ use super::{
     workers::{AuditWorker, CommandSocket, ControlRefresh, PipelineWorker, Post, UsageWorker, Worker, Workers},
 };
 use crate::{
+    admin::{AdminServices, AdminSettings, Audit, AuditWriter, Usage},
     config::{Config, SpoolSync},
     control::Control,
     counters::Counters,
     ingest::PublicService,
+    leadfeeder::ExportWorker,
+    metrics::MetricsSource,
     pipeline::Pipeline,
-    reports,
     sealing::MasterKey,
     spool::{self, Spool},
     store::Store,
@@ -42,9 +44,8 @@ pub(super) struct Rooms {
     counters: Arc<Counters>,
     control: Control,
     pipeline: Arc<Pipeline<Resolver, Control>>,
-    audit: reports::Audit,
-    usage: Arc<reports::Usage>,
-    exports: reports::ExportQueue,
+    audit: Audit,
+    usage: Arc<Usage>,
     /// Whether the store answered the last regular question.
     store_answers: Arc<AtomicBool>,
 }
@@ -52,7 +53,7 @@ pub(super) struct Rooms {
 /// What each worker alone has.
 pub(super) struct Belongings {
     keeper: StoreKeeper,
-    audit_writer: reports::AuditWriter,
+    audit_writer: AuditWriter,
 }
 
 /// The workers, by when they stop.
@@ -91,7 +92,7 @@ impl Rooms {
             Arc::clone(&counters),
         )
         .with_profiles(Arc::new(resolver.clone()));
-        let (audit, audit_writer) = reports::Audit::new(store.clone());
+        let (audit, audit_writer) = Audit::new(store.clone());
         let rooms = Self {
             spool,
             data_files: Arc::new(DataFiles::new(config, resolver.clone())),
@@ -105,7 +106,6 @@ impl Rooms {
             pipeline: Arc::new(pipeline),
             audit,
             usage: Arc::default(),
-            exports: reports::ExportQueue::default(),
             store_answers: Arc::new(AtomicBool::new(true)),
         };
         Ok((rooms, Belongings { keeper, audit_writer }))
@@ -179,13 +179,12 @@ impl Rooms {
         }
     }
 
-    fn export_worker(&self, config: &Config) -> reports::ExportWorker {
-        reports::ExportWorker {
+    fn export_worker(&self, config: &Config) -> ExportWorker {
+        ExportWorker {
             store: self.store.clone(),
             control: self.control.clone(),
             snapshot: self.control.snapshot(),
             base_url: config.admin.base_url.as_str().to_owned(),
-            queue: self.exports.clone(),
             clock: UnixMillis::now,
         }
     }
@@ -198,21 +197,20 @@ impl Rooms {
         posts: &Posts,
     ) -> Result<axum::Router, ServeError> {
         let workers = Arc::new(posts.all());
-        Ok(reports::router(reports::State {
+        Ok(admin_listener::router(AdminServices {
             store: self.store.clone(),
             snapshot: self.control.snapshot(),
             control: self.control.clone(),
             audit: self.audit.clone(),
             usage: Arc::clone(&self.usage),
-            exports: self.exports.clone(),
             counters: Arc::clone(&self.counters),
             resolver: Arc::new(ReportsResolver(self.resolver.clone())),
             metrics: vec![
-                Arc::new(self.store_watcher()) as Arc<dyn reports::MetricsSource>,
+                Arc::new(self.store_watcher()) as Arc<dyn MetricsSource>,
                 Arc::new(PublicWatcher { service: public.clone() }),
                 Arc::new(ResolverWatcher(self.resolver.clone())),
                 Arc::new(self.audit.clone()),
-                Arc::clone(&workers) as Arc<dyn reports::MetricsSource>,
+                Arc::clone(&workers) as Arc<dyn MetricsSource>,
             ],
             readiness: vec![workers],
             settings: self.admin_settings(config)?,
@@ -220,8 +218,8 @@ impl Rooms {
         }))
     }
 
-    fn admin_settings(&self, config: &Config) -> Result<reports::Settings, ServeError> {
-        Ok(reports::Settings {
+    fn admin_settings(&self, config: &Config) -> Result<AdminSettings, ServeError> {
+        Ok(AdminSettings {
             base_url: config.admin.base_url.as_str().to_owned(),
             script_path: config.tracker.script_path.as_str().to_owned(),
             requests_per_minute: config.limits.api_requests_per_minute,

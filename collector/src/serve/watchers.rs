@@ -3,7 +3,8 @@
 use super::store_keeper::StoreState;
 use crate::{
     ingest::PublicService,
-    reports::{Metric, MetricsSource, ResolveForReports, Sample},
+    metrics::{Metric, MetricsSource, Sample},
+    reports::ResolveForReports,
     spool::Spool,
 };
 use firmsight_resolver::{Profile, ProfileLookup, Resolver, Verdict};

@@ -7,10 +7,12 @@ pub(crate) mod rows;
 use axum::{Router, body::Body};
 use bytes::Bytes;
 use collector::{
+    admin::{AdminServices, AdminSettings, Audit},
     control::Control,
     counters::Counters,
-    reports::{self, Audit, ResolveForReports, Settings, State},
+    reports::ResolveForReports,
     sealing::MasterKey,
+    serve::admin_listener,
     site::{Site, SiteId},
     snapshot::{ApiKey, Role, Snapshot},
     store::Store,
@@ -67,24 +69,23 @@ impl Api {
         Self::with(store, |_| {})
     }
 
-    pub(crate) fn with(store: Store, change: impl FnOnce(&mut State)) -> Self {
+    pub(crate) fn with(store: Store, change: impl FnOnce(&mut AdminServices)) -> Self {
         let control = Control::open(store.clone(), MasterKey::from_bytes([7; 32]), "/nonexistent/mirror".into());
         control.snapshot().store(Arc::new(snapshot()));
         // Nobody writes the records: they wait in the queue, which has room for more than any test makes.
         let (audit, writer) = Audit::new(store.clone());
         std::mem::forget(writer);
-        let mut state = State {
+        let mut state = AdminServices {
             store,
             snapshot: control.snapshot(),
             control,
             audit,
             usage: Arc::default(),
-            exports: reports::ExportQueue::default(),
             counters: Arc::new(Counters::default()),
             resolver: Arc::new(OneCompany),
             metrics: Vec::new(),
             readiness: Vec::new(),
-            settings: Settings {
+            settings: AdminSettings {
                 base_url: format!("{BASE_URL}/"),
                 script_path: "/lfa.js".to_owned(),
                 requests_per_minute: 0,
@@ -95,7 +96,7 @@ impl Api {
             clock: || UnixMillis(1_790_000_030_000),
         };
         change(&mut state);
-        Self(reports::router(state))
+        Self(admin_listener::router(state))
     }
 
     /// GET with the key that sees all.

@@ -26,7 +26,7 @@ pub(super) use table::{AuditWorker, CommandSocket, PipelineWorker, UsageWorker};
 use super::store_keeper::StoreState;
 use crate::{
     backoff::Backoff,
-    reports::{Metric, MetricsSource, ReadinessCheck, Sample},
+    metrics::{Metric, MetricsSource, ReadinessCheck, Sample},
 };
 use std::{
     pin::Pin,

@@ -2,9 +2,11 @@
 
 use super::{Running, Worker};
 use crate::{
+    admin::{AuditWriter, Usage},
     control::Control,
+    leadfeeder::ExportWorker,
+    metrics::{Metric, Sample},
     pipeline::Pipeline,
-    reports::{AuditWriter, ExportWorker, Metric, Sample, Usage},
     serve::{control_socket::ControlSocket, engine::Engine},
     spool::Spool,
     store::Store,

@@ -67,6 +67,8 @@ named_enum! {
         Unstorable = "unstorable",
         /// A rule of the owner's says to ignore the network or the company (`[resolver].rules`).
         Ignored = "ignored",
+        /// The visitor had more events or bytes stored on that day than `[limits]` allows.
+        VisitorLimit = "visitor-limit",
     }
 }
 

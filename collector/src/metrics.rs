@@ -57,6 +57,9 @@ metrics! {
     StoreFailures = Counter "firmsight_store_failures_total" "Attempts to store that failed and are repeated.",
     WorkerUp = Gauge "firmsight_worker_up" "0 while a background worker that ended unexpectedly waits to be started again, else 1, by worker.",
     WorkerRestarts = Counter "firmsight_worker_restarts_total" "How often a background worker ended unexpectedly and was started again, by worker.",
+    SetAside = Gauge "firmsight_set_aside" "Visitors and companies' days that could not be counted and wait for a retry of their own.",
+    SetAsideTotal = Counter "firmsight_set_aside_total" "Visitors and companies' days set aside since the start.",
+    SetAsidePushedOut = Counter "firmsight_set_aside_pushed_out_total" "Of these, given up because too many waited.",
     AuditWaiting = Gauge "firmsight_audit_waiting" "Audit records that wait for the store.",
     AuditRefused = Counter "firmsight_audit_refused_total" "Requests refused because the audit log could not take their record.",
     UntrustedForwardingHeaders = Counter "firmsight_untrusted_forwarding_headers_total"

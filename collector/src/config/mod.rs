@@ -454,6 +454,10 @@ pub struct Limits {
     pub api_requests_per_minute: u32,
     /// Beacons of one address; 0 = off.
     pub beacons_per_address_per_minute: u32,
+    /// Events of one visitor that are stored in a day; 0 = off.
+    pub events_per_visitor_per_day: u32,
+    /// Bytes of their texts; 0 = off.
+    pub bytes_per_visitor_per_day: Bytes,
     /// Open connections on the public listener; more wait in the kernel's queue.
     pub public_connections: usize,
     /// Open connections on the admin listener.
@@ -475,6 +479,8 @@ impl Default for Limits {
         Self {
             api_requests_per_minute: 100,
             beacons_per_address_per_minute: 600,
+            events_per_visitor_per_day: 10_000,
+            bytes_per_visitor_per_day: Bytes::mebibytes(16),
             public_connections: 10_000,
             admin_connections: 256,
             request_head_timeout: Span::seconds(10),

@@ -170,6 +170,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         let forgets = forgets(&beacons, &visitors);
         let forgotten = self.forgotten(&beacons, &visitors, &forgets).await?;
 
+        let now = UnixMillis::now();
         let mut batch = Batch { id, dropped_before, ..Batch::default() };
         let mut devices: HashMap<CompactString, Arc<Device>> = HashMap::new();
         let mut visitors = visitors.into_iter();
@@ -195,6 +196,11 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
                     is_repeated: batch.keys.contains(&key),
                 };
                 let reason = decide(&case).or(verdict.is_none().then_some(DropReason::Unknown));
+                let reason = reason.or_else(|| {
+                    let allowance = self.allowance.as_ref()?;
+                    let fits = allowance.take(&beacon.site, visitor, event, now);
+                    (!fits).then_some(DropReason::VisitorLimit)
+                });
                 match reason {
                     Some(reason) => {
                         let day = beacon.received.day();

@@ -25,9 +25,13 @@ pub mod local_day;
 pub mod rebuild;
 pub mod rows;
 mod run;
+pub mod set_aside;
 pub mod steps;
 pub mod verdicts;
+mod visitor_allowance;
 pub mod visits;
+
+pub use visitor_allowance::DailyAllowance;
 
 #[cfg(test)]
 mod fixtures;
@@ -36,7 +40,9 @@ use self::{
     batch::Batch,
     forget::{Forgotten, erase_events, erase_visits},
     rebuild::{Affected, BaseKey, NoProfiles, Rebuilder, Scope, Touched},
+    set_aside::{SetAside, SetAsideCounts},
     verdicts::Resolve,
+    visitor_allowance::VisitorAllowance,
     visits::VisitTimeout,
 };
 use crate::{
@@ -88,6 +94,8 @@ pub struct Settings {
     pub longest_wait: Duration,
     /// How long a round may go on after the shutdown began.
     pub shutdown_deadline: Duration,
+    /// What one visitor may have stored in a day.
+    pub visitor_allowance: DailyAllowance,
 }
 
 impl Default for Settings {
@@ -103,6 +111,7 @@ impl Default for Settings {
             first_wait: Duration::from_millis(200),
             longest_wait: Duration::from_secs(30),
             shutdown_deadline: Duration::from_secs(10),
+            visitor_allowance: DailyAllowance::default(),
         }
     }
 }
@@ -161,6 +170,8 @@ pub struct Pipeline<R, K> {
     snapshot: SharedSnapshot,
     counters: Arc<Counters>,
     rebuilder: Arc<Rebuilder>,
+    /// None for batches that a person brings.
+    allowance: Option<VisitorAllowance>,
     failures: Arc<AtomicU64>,
 }
 
@@ -195,7 +206,8 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     ) -> Self {
         let profiles: Arc<dyn ProfileLookup> = Arc::new(NoProfiles);
         let rebuilder = Arc::new(Rebuilder::new(store.clone(), settings.visit_timeout, profiles));
-        Self { settings, store, resolver, keys, snapshot, counters, rebuilder, failures: Arc::default() }
+        let allowance = Some(VisitorAllowance::new(settings.visitor_allowance));
+        Self { settings, store, resolver, keys, snapshot, counters, rebuilder, allowance, failures: Arc::default() }
     }
 
     /// The same pipeline, which writes down what is known about the companies it counts.
@@ -217,8 +229,21 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
             snapshot: Arc::clone(&self.snapshot),
             counters,
             rebuilder: Arc::clone(&self.rebuilder),
+            allowance: None,
             failures: Arc::clone(&self.failures),
         }
+    }
+
+    /// What can't be counted and is set aside.
+    #[must_use]
+    pub fn set_aside(&self) -> Vec<SetAside> {
+        self.rebuilder.set_aside_now()
+    }
+
+    /// How many subjects were set aside.
+    #[must_use]
+    pub fn set_aside_counts(&self) -> SetAsideCounts {
+        self.rebuilder.set_aside_counts()
     }
 
     /// How many attempts to store failed so far and were or will be repeated.

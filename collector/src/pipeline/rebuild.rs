@@ -26,32 +26,33 @@
 
 mod companies;
 mod company_days;
+mod isolation;
+mod visitors;
 
 pub use companies::NoProfiles;
 
+use self::isolation::within_limits;
 use super::{
     local_day::{LocalDay, zone},
-    visits::{Settled, Span, Visit, VisitTimeout, Window, seconds_on_pages, settle},
+    set_aside::Quarantine,
+    visits::{Span, VisitTimeout},
 };
 use crate::{
     site::SiteId,
     snapshot::Snapshot,
     spool::record::SpooledEvent,
-    store::{EventRow, Staged, Store, StoreError, VisitRow},
+    store::{Staged, Store, StoreError},
     time::UnixMillis,
 };
-use clickhouse::{
-    Row, RowOwned, RowRead,
-    query::{Query, RowCursor},
-};
+use clickhouse::{Row, RowOwned, RowRead, query::Query};
 use compact_str::CompactString;
 use firmsight_resolver::ProfileLookup;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::{
-        Arc, Mutex as StdMutex, PoisonError,
+        Arc, Mutex as StdMutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -63,12 +64,6 @@ use uuid::Uuid;
 pub(super) const MAX_IN_STATEMENT: usize = 2_000;
 /// Most sites in one statement; an id has up to 64 bytes.
 const MAX_SITES_IN_STATEMENT: usize = 1_000;
-/// Most visitors that are rebuilt together: their visits are in memory at once.
-const MAX_STAGED_VISITORS: usize = 20_000;
-/// Visitors whose touched times lie further apart than this are read by different statements.
-const MAX_SPREAD_MS: i64 = 86_400_000;
-/// Pageviews that a stored route shows; later ones of a longer visit still count.
-const MAX_ROUTE: usize = 1_000;
 
 /// Versions of derived rows: microseconds since 1970 that always grow, by the store's clock. Collectors that share a store
 /// share that clock, whatever their own say; and where it was put back, they go on from the highest version there is.
@@ -136,36 +131,6 @@ impl Touched {
     pub fn add(&mut self, site: CompactString, visitor: u64, span: Span) {
         self.0.entry((site, visitor)).and_modify(|known| *known = known.union(span)).or_insert(span);
     }
-
-    /// In portions that are rebuilt together, near to each other in time.
-    fn chunks(&self) -> Vec<Vec<Visitor>> {
-        let mut visitors: Vec<Visitor> = self
-            .0
-            .iter()
-            .map(|((site, visitor), span)| Visitor { site: site.clone(), visitor: *visitor, touched: *span })
-            .collect();
-        visitors.sort_by_key(|visitor| visitor.touched.first);
-        let mut chunks: Vec<Vec<Visitor>> = Vec::new();
-        for visitor in visitors {
-            match chunks.last_mut() {
-                Some(chunk)
-                    if chunk.len() < MAX_STAGED_VISITORS
-                        && visitor.touched.first - chunk[0].touched.first <= MAX_SPREAD_MS =>
-                {
-                    chunk.push(visitor);
-                }
-                _ => chunks.push(vec![visitor]),
-            }
-        }
-        chunks
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Visitor {
-    site: CompactString,
-    visitor: u64,
-    touched: Span,
 }
 
 /// Company days to count again: those of visits that a rebuild wrote or replaced.
@@ -181,19 +146,6 @@ pub enum Scope {
     WholeDays,
 }
 
-/// A visit's key and what became of it.
-#[derive(Debug, Row, Deserialize)]
-struct StoredVisit {
-    site: CompactString,
-    started_at: UnixMillis,
-    visit_id: u64,
-    owner: u64,
-    is_gone: u8,
-    companies: Vec<u64>,
-}
-
-type VisitKey = (CompactString, UnixMillis, u64);
-
 /// A row of the temporary table `touched_keys`.
 #[derive(Row, Serialize)]
 struct TouchedKey<'a> {
@@ -201,13 +153,6 @@ struct TouchedKey<'a> {
     at: UnixMillis,
     #[serde(with = "clickhouse::serde::uuid")]
     event_id: Uuid,
-}
-
-/// A row of the temporary table `touched_visitors`.
-#[derive(Row, Serialize)]
-struct TouchedVisitor<'a> {
-    site: &'a str,
-    visitor: u64,
 }
 
 #[derive(Debug, Row, Deserialize)]
@@ -225,6 +170,9 @@ pub struct Rebuilder {
     versions: Versions,
     profiles: Arc<dyn ProfileLookup>,
     one_at_a_time: Mutex<()>,
+    quarantine: StdMutex<Quarantine>,
+    /// Whether what an earlier process set aside is in the quarantine.
+    has_recalled: OnceLock<()>,
 }
 
 impl fmt::Debug for Rebuilder {
@@ -237,7 +185,15 @@ impl Rebuilder {
     /// A rebuilder of this store.
     #[must_use]
     pub fn new(store: Store, timeout: VisitTimeout, profiles: Arc<dyn ProfileLookup>) -> Self {
-        Self { store, timeout, versions: Versions::default(), profiles, one_at_a_time: Mutex::default() }
+        Self {
+            store,
+            timeout,
+            versions: Versions::default(),
+            profiles,
+            one_at_a_time: Mutex::default(),
+            quarantine: StdMutex::default(),
+            has_recalled: OnceLock::new(),
+        }
     }
 
     /// Versions for rows that belong to the same round.
@@ -260,6 +216,7 @@ impl Rebuilder {
     ) -> Result<(), StoreError> {
         let _one = self.one_at_a_time.lock().await;
         self.versions.follow(&self.store).await?;
+        self.recall_set_aside().await?;
         let mut touched = also;
         for row in self.touched_by(keys).await? {
             touched.add(row.site, row.visitor, Span { first: row.first.0, last: row.last.0 });
@@ -280,89 +237,6 @@ impl Rebuilder {
         let _one = self.one_at_a_time.lock().await;
         let companies = self.rebuild_company_days(snapshot, affected, scope).await?;
         self.rebuild_companies(&companies).await
-    }
-
-    async fn rebuild_visits_of(
-        &self,
-        snapshot: &Snapshot,
-        touched: &Touched,
-        affected: &mut Affected,
-    ) -> Result<(), StoreError> {
-        let version = self.versions.next();
-        let mut found: HashSet<VisitKey> = HashSet::new();
-        let mut replaced: Vec<StoredVisit> = Vec::new();
-        for chunk in touched.chunks() {
-            let (rows, spans) = self.settle(&chunk, version).await?;
-            let stored = self.stored_visits(&spans).await?;
-            let starts = rows.iter().map(|row| (row.site.as_str(), row.started_at, row.company_id));
-            let former = stored.iter().flat_map(|visit| {
-                visit.companies.iter().map(|company| (visit.site.as_str(), visit.started_at, *company))
-            });
-            affected.add(snapshot, starts.chain(former));
-            self.store.insert_visits(&rows).await?;
-            found.extend(rows.into_iter().map(|row| (row.site, row.started_at, row.visit_id)));
-            replaced.extend(stored.into_iter().filter(|visit| {
-                let span = spans.get(&(visit.site.clone(), visit.owner));
-                visit.is_gone == 0 && span.is_some_and(|span| span.holds(visit.started_at))
-            }));
-        }
-        let vanished: Vec<VisitRow> = replaced
-            .into_iter()
-            .filter(|visit| !found.contains(&(visit.site.clone(), visit.started_at, visit.visit_id)))
-            .map(|visit| VisitRow {
-                site: visit.site,
-                started_at: visit.started_at,
-                visit_id: visit.visit_id,
-                visitor: visit.owner,
-                company_id: visit.companies.first().copied().unwrap_or_default(),
-                version,
-                is_deleted: 1,
-                ..VisitRow::default()
-            })
-            .collect();
-        self.store.insert_visits(&vanished).await
-    }
-
-    /// The visits of these visitors as they should be, and the spans in which theirs may start.
-    async fn settle(
-        &self,
-        chunk: &[Visitor],
-        version: u64,
-    ) -> Result<(Vec<VisitRow>, HashMap<(CompactString, u64), Span>), StoreError> {
-        let mut settled = SettledVisits { timeout: self.timeout, version, rows: Vec::new(), spans: HashMap::new() };
-        let mut waiting: BTreeMap<(&str, u64), Span> =
-            chunk.iter().map(|visitor| ((visitor.site.as_str(), visitor.visitor), visitor.touched)).collect();
-        for window in [Window::near, Window::full] {
-            let Some(read) = waiting.values().map(|touched| window(*touched, self.timeout).span).reduce(Span::union)
-            else {
-                break;
-            };
-            let rows = waiting.keys().map(|(site, visitor)| TouchedVisitor { site, visitor: *visitor }).collect();
-            let staged = self.stage_visitors(rows).await?;
-            let mut events = Self::events_of(&staged, read).map_err(StoreError::from)?;
-            let mut of_one: Vec<EventRow> = Vec::new();
-            let mut next = self.store.in_time(events.next()).await?;
-            let mut unsettled = BTreeMap::new();
-            // Visitors come in the order of `waiting`; those of whom nothing is stored don't come at all.
-            for (&(site, visitor), &touched) in &waiting {
-                of_one.clear();
-                while let Some(event) = next.take_if(|event| (event.site.as_str(), event.visitor) <= (site, visitor)) {
-                    if (event.site.as_str(), event.visitor) == (site, visitor) {
-                        of_one.push(event);
-                    }
-                    next = self.store.in_time(events.next()).await?;
-                }
-                if !settled.add(&of_one, window(touched, self.timeout), touched, (site, visitor)) {
-                    unsettled.insert((site, visitor), touched);
-                }
-            }
-            while next.is_some() {
-                next = self.store.in_time(events.next()).await?;
-            }
-            staged.end().await;
-            waiting = unsettled;
-        }
-        Ok((settled.rows, settled.spans))
     }
 
     /// Visitors of whom something was stored or counted in the last hour before the newest row.
@@ -387,64 +261,22 @@ impl Rebuilder {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let rows: Vec<TouchedKey<'_>> =
-            keys.iter().map(|key| TouchedKey { site: &key.site, at: key.at, event_id: key.event_id }).collect();
-        let columns = "site String, at DateTime64(3, 'UTC'), event_id UUID";
-        let staged = self.store.stage::<TouchedKey<'_>>("touched_keys", columns, &rows).await?;
+        let staged = self.stage_keys(keys).await?;
         let query = staged.query(
             "SELECT site, visitor, min(event_time) AS first, max(event_time) AS last FROM events
              WHERE (site, at, event_id) IN (SELECT site, at, event_id FROM touched_keys)
              GROUP BY site, visitor",
         );
-        let touched = self.all(query).await?;
+        let touched = self.all(within_limits(query)).await?;
         staged.end().await;
         Ok(touched)
     }
 
-    async fn stage_visitors(&self, rows: Vec<TouchedVisitor<'_>>) -> Result<Staged, StoreError> {
-        self.store.stage::<TouchedVisitor<'_>>("touched_visitors", "site String, visitor UInt64", &rows).await
-    }
-
-    /// The first arrivals of these visitors in this time, visitor by visitor in the order of site and key. The innermost
-    /// select finds the keys, the next one chooses among all rows of each, whoever's they are.
-    fn events_of(staged: &Staged, span: Span) -> clickhouse::error::Result<RowCursor<EventRow>> {
-        staged
-            .query(
-                "SELECT ?fields FROM (
-                     SELECT ?fields FROM events
-                     WHERE (site, at, event_id) IN (
-                         SELECT site, at, event_id FROM events
-                         WHERE site IN (SELECT site FROM touched_visitors)
-                             AND visitor IN (SELECT visitor FROM touched_visitors)
-                             AND event_time BETWEEN fromUnixTimestamp64Milli({first:Int64}, 'UTC')
-                                 AND fromUnixTimestamp64Milli({last:Int64}, 'UTC'))
-                     ORDER BY version DESC LIMIT 1 BY site, at, event_id)
-                 ORDER BY toString(site), visitor",
-            )
-            .param("first", span.first)
-            .param("last", span.last)
-            .fetch()
-    }
-
-    /// The stored visits, deleted ones included, that start where these visitors' may have changed.
-    async fn stored_visits(&self, spans: &HashMap<(CompactString, u64), Span>) -> Result<Vec<StoredVisit>, StoreError> {
-        let Some(span) = spans.values().copied().reduce(Span::union) else { return Ok(Vec::new()) };
-        let rows = spans.keys().map(|(site, visitor)| TouchedVisitor { site, visitor: *visitor }).collect();
-        let staged = self.stage_visitors(rows).await?;
-        let query = staged.query(
-            "SELECT site, started_at, visit_id, argMax(visitor, version) AS owner,
-                 argMax(is_deleted, version) AS is_gone, groupUniqArray(company_id) AS companies
-             FROM visits
-             WHERE (site, started_at, visit_id) IN (
-                 SELECT site, started_at, visit_id FROM visits
-                 WHERE site IN (SELECT site FROM touched_visitors) AND visitor IN (SELECT visitor FROM touched_visitors)
-                     AND started_at BETWEEN fromUnixTimestamp64Milli({first:Int64}, 'UTC')
-                         AND fromUnixTimestamp64Milli({last:Int64}, 'UTC'))
-             GROUP BY site, started_at, visit_id",
-        );
-        let stored = self.all(query.param("first", span.first).param("last", span.last)).await?;
-        staged.end().await;
-        Ok(stored)
+    async fn stage_keys(&self, keys: &[&BaseKey]) -> Result<Staged, StoreError> {
+        let rows: Vec<TouchedKey<'_>> =
+            keys.iter().map(|key| TouchedKey { site: &key.site, at: key.at, event_id: key.event_id }).collect();
+        let columns = "site String, at DateTime64(3, 'UTC'), event_id UUID";
+        self.store.stage::<TouchedKey<'_>>("touched_keys", columns, &rows).await
     }
 
     /// A query whose FINAL is exact.
@@ -454,26 +286,6 @@ impl Rebuilder {
 
     async fn all<T: RowOwned + RowRead>(&self, query: Query) -> Result<Vec<T>, StoreError> {
         self.store.in_time(query.fetch_all()).await
-    }
-}
-
-/// What [`Rebuilder::settle`] has found so far.
-struct SettledVisits {
-    timeout: VisitTimeout,
-    version: u64,
-    rows: Vec<VisitRow>,
-    spans: HashMap<(CompactString, u64), Span>,
-}
-
-impl SettledVisits {
-    /// Adds a visitor; false when the window was too small.
-    fn add(&mut self, events: &[EventRow], window: Window, touched: Span, visitor: (&str, u64)) -> bool {
-        let Some(Settled { span, visits }) = settle(events.iter().collect(), window, touched, self.timeout) else {
-            return false;
-        };
-        self.rows.extend(visits.iter().map(|visit| visit_row(visit, self.version)));
-        self.spans.insert((visitor.0.into(), visitor.1), span);
-        true
     }
 }
 
@@ -526,59 +338,6 @@ fn portions<T: Clone>(items: BTreeSet<T>, size: usize) -> Vec<Vec<T>> {
     items.chunks(size).map(<[T]>::to_vec).collect()
 }
 
-fn visit_row(visit: &Visit<'_>, version: u64) -> VisitRow {
-    let Visit { first, landing, .. } = visit;
-    let shown = &visit.route[..visit.route.len().min(MAX_ROUTE)];
-    let pages = || shown.iter().map(|step| step.pageview);
-    let route_at: Vec<UnixMillis> = pages().map(|page| page.event_time).collect();
-    VisitRow {
-        site: landing.site.clone(),
-        started_at: visit.started_at(),
-        visit_id: visit.id(),
-        ended_at: visit.ended_at,
-        visitor: landing.visitor,
-        has_client: landing.has_client,
-        network_kind: first.network_kind.clone(),
-        company_id: first.company_id,
-        company_name: first.company_name.clone(),
-        company_domain: first.company_domain.clone(),
-        company_industry: first.company_industry.clone(),
-        company_source: first.company_source.clone(),
-        company_confidence: first.company_confidence,
-        country_code: first.country_code.clone(),
-        region: first.region.clone(),
-        city: first.city.clone(),
-        asn: first.asn,
-        source: landing.source.clone(),
-        medium: landing.medium.clone(),
-        campaign: landing.campaign.clone(),
-        term: landing.term.clone(),
-        referrer: landing.referrer.clone(),
-        device: landing.device.clone(),
-        browser: landing.browser.clone(),
-        os: landing.os.clone(),
-        language: landing.language.clone(),
-        pageviews: u32::try_from(visit.route.len()).unwrap_or(u32::MAX),
-        events: visit.events,
-        visible_ms: visit.visible_ms(),
-        visit_length: seconds_on_pages(&route_at).iter().copied().fold(0, u32::saturating_add),
-        event_names: visit.event_names.iter().map(|name| CompactString::from(*name)).collect(),
-        email: visit.identity.email.clone(),
-        first_name: visit.identity.first_name.clone(),
-        last_name: visit.identity.last_name.clone(),
-        route_at,
-        route_scheme: pages().map(|page| page.scheme.clone()).collect(),
-        route_host: pages().map(|page| page.host.clone()).collect(),
-        route_path: pages().map(|page| page.path.clone()).collect(),
-        route_query: pages().map(|page| page.query.clone()).collect(),
-        route_title: pages().map(|page| page.title.clone()).collect(),
-        route_visible_ms: shown.iter().map(|step| step.visible_ms).collect(),
-        route_scroll: shown.iter().map(|step| step.scroll).collect(),
-        version,
-        is_deleted: 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -588,18 +347,5 @@ mod tests {
         let versions = Versions::default();
         let taken: Vec<u64> = (0..10_000).map(|_| versions.next()).collect();
         assert!(taken.is_sorted_by(|one, next| one < next));
-    }
-
-    #[test]
-    fn visitors_are_rebuilt_in_bounded_portions_and_distant_times_apart() {
-        let mut touched = Touched::default();
-        for visitor in 0..MAX_STAGED_VISITORS as u64 + 5_000 {
-            touched.add("a".into(), visitor, Span { first: 1_000, last: 2_000 });
-        }
-        touched.add("b".into(), 1, Span { first: MAX_SPREAD_MS * 3, last: MAX_SPREAD_MS * 3 });
-        touched.add("b".into(), 1, Span { first: MAX_SPREAD_MS * 2, last: MAX_SPREAD_MS * 2 });
-        let chunks = touched.chunks();
-        assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [MAX_STAGED_VISITORS, 5_000, 1]);
-        assert_eq!(chunks[2][0].touched, Span { first: MAX_SPREAD_MS * 2, last: MAX_SPREAD_MS * 3 });
     }
 }

@@ -17,6 +17,9 @@ const OPEN_PER_COUNT: u32 = 9;
 /// The part of the spool that segments of one round may take: they stay in it until the round is counted.
 const SPOOL_PER_ROUND: u64 = 4;
 
+/// Between two retries of what is set aside, while no segment comes.
+const SET_ASIDE_PAUSE: Duration = Duration::from_secs(30);
+
 /// A segment in a round, and what was decided about it.
 struct Held {
     segment: SegmentHandle,
@@ -50,6 +53,10 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
                 biased;
                 () = shutdown.cancelled() => break,
                 next = spool.next_segment() => next,
+                () = sleep(SET_ASIDE_PAUSE) => {
+                    self.retry_set_aside(&shutdown).await;
+                    continue;
+                }
             };
             let Some(segment) = next else { break };
             let began = Instant::now();
@@ -64,10 +71,20 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
                     break;
                 }
             }
+            self.retry_set_aside(&shutdown).await;
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = sleep_until(began + self.settings.round_interval) => {}
             }
+        }
+    }
+
+    /// Tries one of what is set aside again, if one is due.
+    async fn retry_set_aside(&self, shutdown: &CancellationToken) {
+        let snapshot = self.snapshot.load_full();
+        let retry = self.rebuilder.retry_set_aside(&snapshot);
+        if let Some(Err(error)) = shutdown.run_until_cancelled(retry).await {
+            tracing::warn!(%error, "what is set aside can't be tried again at the moment");
         }
     }
 

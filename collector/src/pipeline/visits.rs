@@ -48,6 +48,8 @@ use uuid::Uuid;
 const DAY: i64 = 86_400_000;
 /// Longest kept e-mail address or name of an `identify` event, in bytes (RFC 5321 allows 254 for an address).
 const MAX_IDENTITY_BYTES: usize = 254;
+/// The last `identify` events of a visit, which count; whoever sends more is nobody who fills in a form.
+const MAX_IDENTIFIES: usize = 50;
 /// Events of a visit whose names are kept.
 const MAX_EVENT_NAMES: usize = 1_000;
 
@@ -141,6 +143,8 @@ pub struct Visit<'a> {
     pub event_names: BTreeSet<&'a str>,
     /// What the visitor said of themselves, the latest of each.
     pub identity: Identity,
+    /// The latest events that said so, oldest first, for whoever read the events without their properties.
+    pub identified_by: Vec<&'a EventRow>,
 }
 
 impl Visit<'_> {
@@ -403,14 +407,10 @@ fn visit_of<'a>(events: &[&'a EventRow], times: &TimeOnPages<'_>) -> Option<Visi
     for (index, step) in route.iter().enumerate() {
         steps.entry(step.pageview.event_id).or_insert(index);
     }
-    let mut identity = Identity::default();
     for event in events.iter().filter(|event| !is_pageview(event)) {
         if let Some(step) = steps.get(&event.page).and_then(|&index| route.get_mut(index)) {
             step.visible_ms = step.visible_ms.max(event.visible_ms);
             step.scroll = step.scroll.max(event.scroll);
-        }
-        if event.event_type == EventKind::Identify.as_str() {
-            identity.learn(&event.props);
         }
     }
     for &index in steps.values() {
@@ -418,6 +418,11 @@ fn visit_of<'a>(events: &[&'a EventRow], times: &TimeOnPages<'_>) -> Option<Visi
             times.complete(step);
         }
     }
+    let said = events.iter().copied().filter(|event| event.event_type == EventKind::Identify.as_str());
+    let mut identified_by: Vec<&EventRow> = said.rev().take(MAX_IDENTIFIES).collect();
+    identified_by.reverse();
+    let mut identity = Identity::default();
+    identified_by.iter().for_each(|event| identity.learn(&event.props));
     Some(Visit {
         first: events.first()?,
         landing,
@@ -425,6 +430,7 @@ fn visit_of<'a>(events: &[&'a EventRow], times: &TimeOnPages<'_>) -> Option<Visi
         events: u32::try_from(events.len()).unwrap_or(u32::MAX),
         event_names: events.iter().filter_map(|event| goal_name(event)).take(MAX_EVENT_NAMES).collect(),
         identity,
+        identified_by,
         route,
     })
 }
@@ -440,7 +446,7 @@ fn goal_name(event: &EventRow) -> Option<&str> {
 
 impl Identity {
     /// Takes over what an `identify` event's properties hold; anything but text is ignored.
-    fn learn(&mut self, props: &str) {
+    pub(super) fn learn(&mut self, props: &str) {
         let Ok(props) = serde_json::from_str::<serde_json::Value>(props) else { return };
         for (name, slot) in
             [("email", &mut self.email), ("first_name", &mut self.first_name), ("last_name", &mut self.last_name)]

@@ -247,7 +247,7 @@ fn open_spool(config: &Config, master_key: &MasterKey, counters: &Counters) -> R
     };
     let (spool, recovery) = Spool::open(settings, master_key)?;
     counters.recover(recovery.events);
-    if recovery.damaged.is_empty() {
+    if recovery.damaged.is_empty() && recovery.newer.is_empty() {
         tracing::info!("{recovery}");
     } else {
         tracing::error!("{recovery}");

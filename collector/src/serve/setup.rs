@@ -203,6 +203,10 @@ pub(super) fn pipeline(config: &Config) -> pipeline::Settings {
         keep: config.resolver.keep.as_slice().to_vec(),
         resolve_at_once: config.resolver.dns_concurrency.max(1),
         shutdown_deadline: PIPELINE_GRACE,
+        visitor_allowance: pipeline::DailyAllowance {
+            events: config.limits.events_per_visitor_per_day,
+            bytes: config.limits.bytes_per_visitor_per_day.get(),
+        },
         ..pipeline::Settings::default()
     }
 }

@@ -92,6 +92,7 @@ codes! { "drop-reason" DropReason {
     16 = SpoolDamaged,
     17 = Unstorable,
     18 = Ignored,
+    19 = VisitorLimit,
 } }
 
 /// For `#[serde(with = "codes")]`.

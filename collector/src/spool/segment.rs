@@ -25,7 +25,7 @@ use uuid::Uuid;
 const MAGIC: [u8; 8] = *b"fs-spool";
 /// Raised whenever the header, the frames or [`Record`]'s encoding change, a new code included (`codes`). Every version from 1 on
 /// is read; one whose records have other fields needs a reader of its own.
-pub(super) const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 2;
 pub(super) const VERSION_AT: usize = MAGIC.len();
 const ID_AT: usize = VERSION_AT + size_of::<u16>();
 const CONTEXT_BYTES: usize = ID_AT + size_of::<Uuid>();

@@ -16,6 +16,13 @@ pub enum StoreError {
     /// ClickHouse, or a proxy before it, answered with a failure that isn't the data's fault.
     #[error("ClickHouse answered: {0}")]
     Failed(String),
+    /// ClickHouse gave a statement up because it would take too much memory, time or rows: it may be the statement's fault, or
+    /// that of everything else that runs.
+    #[error("ClickHouse gave up: {0}")]
+    OverLimit(String),
+    /// A visitor has more events than are read to count visits.
+    #[error("more than {0} events within a few days")]
+    TooManyEvents(usize),
     /// What was sent can't be stored or asked, now or later.
     #[error("ClickHouse refused what was sent: {0}")]
     Refused(String),
@@ -69,7 +76,11 @@ impl StoreError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::TimedOut(_) | Self::Failed(_) => true,
+            Self::Unreachable(_)
+            | Self::TimedOut(_)
+            | Self::Failed(_)
+            | Self::OverLimit(_)
+            | Self::TooManyEvents(_) => true,
             Self::Refused(_)
             | Self::TooOld { .. }
             | Self::NoVersion(_)
@@ -83,13 +94,22 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether a smaller statement may succeed where this one failed.
+    #[must_use]
+    pub const fn is_over_limit(&self) -> bool {
+        matches!(self, Self::OverLimit(_) | Self::TooManyEvents(_))
+    }
+}
+
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         match &error {
             Error::Network(cause) => Self::Unreachable(chain(cause.as_ref())),
             Error::TimedOut => Self::Failed(error.to_string()),
             // Exceptions come with their code; without one it was a proxy that answered.
-            Error::BadResponse(text) if is_fault_of_data(text) => Self::Refused(shorten(text)),
+            Error::BadResponse(text) if has_code(text, &FAULTS_OF_DATA) => Self::Refused(shorten(text)),
+            Error::BadResponse(text) if has_code(text, &OVER_LIMITS) => Self::OverLimit(shorten(text)),
             Error::BadResponse(text) => Self::Failed(shorten(text)),
             // An answer that broke off.
             Error::Decompression(_) | Error::NotEnoughData => Self::Failed(error.to_string()),
@@ -130,10 +150,21 @@ const FAULTS_OF_DATA: [u16; 27] = [
     441, // CANNOT_PARSE_DOMAIN_VALUE_FROM_STRING
 ];
 
-fn is_fault_of_data(text: &str) -> bool {
+/// Codes of statements that took more than they may.
+const OVER_LIMITS: [u16; 7] = [
+    158, // TOO_MANY_ROWS
+    159, // TIMEOUT_EXCEEDED
+    173, // CANNOT_ALLOCATE_MEMORY
+    191, // SET_SIZE_LIMIT_EXCEEDED
+    241, // MEMORY_LIMIT_EXCEEDED
+    307, // TOO_MANY_BYTES
+    396, // TOO_MANY_ROWS_OR_BYTES
+];
+
+fn has_code(text: &str, codes: &[u16]) -> bool {
     let code = text.split_once("Code: ").map(|(_, rest)| rest);
     let digits = code.map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default());
-    digits.and_then(|digits| digits.parse().ok()).is_some_and(|code: u16| FAULTS_OF_DATA.contains(&code))
+    digits.and_then(|digits| digits.parse().ok()).is_some_and(|code: u16| codes.contains(&code))
 }
 
 /// An error with what caused it: hyper's own text alone says "client error (Connect)".
@@ -171,6 +202,9 @@ mod tests {
         assert!(answer("Code: 252. DB::Exception: Too many parts (3000). (TOO_MANY_PARTS)"));
         assert!(answer("Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)"));
         assert!(answer("Code: 999999. DB::Exception: nobody knows"));
+        let memory =
+            StoreError::from(Error::BadResponse("Code: 241. DB::Exception: Query memory limit exceeded".to_owned()));
+        assert!(memory.is_over_limit() && !StoreError::Failed(String::new()).is_over_limit());
         assert!(!answer("Code: 62. DB::Exception: Syntax error"));
         assert!(!answer("Code: 53"));
         assert!(!StoreError::from(Error::SchemaMismatch(String::new())).is_retryable());

@@ -57,6 +57,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(50, "0050_events_compression"),
     migration!(51, "0051_company_paths"),
     migration!(52, "0052_settled_months"),
+    migration!(70, "0070_set_aside"),
 ];
 
 /// A migration as the database remembers it.

@@ -5,10 +5,15 @@
 //! temporary table; whoever has no visits there any more gets a row that says so.
 //!
 //! The sets hold at most 1,000 values of a day: a robot that visits more pages than that does not make rows grow without end.
+//! A statement that takes too much all the same is repeated for each half of its companies; one that does so alone is set aside.
 
 use super::{
-    super::local_day::{LocalDay, zone},
-    Affected, MAX_SITES_IN_STATEMENT, Rebuilder, Scope, exact_final, portions,
+    super::{
+        local_day::{LocalDay, zone},
+        set_aside::Subject,
+        visits::Span,
+    },
+    Affected, MAX_SITES_IN_STATEMENT, Rebuilder, Scope, exact_final, portions, within_limits,
 };
 use crate::{snapshot::Snapshot, store::StoreError, time::UnixMillis};
 use clickhouse::Row;
@@ -47,8 +52,23 @@ impl Rebuilder {
                     .collect(),
                 Scope::WholeDays => self.companies_of_day(sites, day, from, until).await?,
             };
-            for companies in portions(companies.iter().collect(), MAX_STAGED_COMPANIES) {
-                self.count_company_days(&companies, day, from, until).await?;
+            let span = Span { first: from.0, last: until.0 - 1 };
+            let subject = |(site, company): &(String, u64)| Subject::CompanyDay {
+                site: site.as_str().into(),
+                day,
+                company: *company,
+            };
+            let counting = companies.iter().filter(|company| !self.is_set_aside(&subject(company), span)).collect();
+            let mut waiting = portions(counting, MAX_STAGED_COMPANIES);
+            while let Some(portion) = waiting.pop() {
+                match self.count_company_days(&portion, day, from, until).await {
+                    Err(error) if error.is_over_limit() => match portion.as_slice() {
+                        [] => {}
+                        [one] => self.set_aside(subject(one), span, error).await?,
+                        many => waiting.extend(many.chunks(many.len().div_ceil(2)).map(<[_]>::to_vec)),
+                    },
+                    counted => counted?,
+                }
             }
             counted.extend(companies);
         }
@@ -133,7 +153,9 @@ impl Rebuilder {
                  GROUP BY site, company_id) AS counted
              USING (site, company_id)",
         );
-        let insert = exact_final(insert).param("day", day.0).param("version", version);
+        // Blocks of visits are small, because a route may be long: FINAL holds some at once.
+        let insert = within_limits(exact_final(insert)).with_setting("max_block_size", "2048");
+        let insert = insert.param("day", day.0).param("version", version);
         let insert = insert.param("from", from.0).param("until", until.0);
         self.store.in_time(insert.execute()).await?;
         staged.end().await;

@@ -82,7 +82,11 @@ impl Worker for PipelineWorker {
 
     fn samples(&self) -> Vec<Sample> {
         let status = self.spool.status();
+        let set_aside = self.pipeline.set_aside_counts();
         vec![
+            Sample::new(Metric::SetAside, set_aside.waiting),
+            Sample::new(Metric::SetAsideTotal, set_aside.total),
+            Sample::new(Metric::SetAsidePushedOut, set_aside.pushed_out),
             Sample::new(Metric::SpoolBytes, status.bytes),
             Sample::new(Metric::SpoolMaxBytes, self.spool.max_bytes()),
             Sample::new(Metric::SpoolSegments, status.segments),

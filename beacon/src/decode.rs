@@ -32,6 +32,8 @@ pub struct Beacon<'a> {
     pub lost: u32,
     /// One to [`crate::MAX_EVENTS`] events.
     pub events: Vec<Event<'a>>,
+    /// Why others that came along were refused: one bad event doesn't take its batch.
+    pub refused: Vec<Refusal>,
 }
 
 /// One event of a beacon.
@@ -85,11 +87,12 @@ impl<'a> Beacon<'a> {
     /// Reads a body of at most [`crate::MAX_BODY_BYTES`] and checks every limit of this crate.
     ///
     /// Unknown fields are ignored, so that a newer tracker can talk to an older collector. A title
-    /// over its limit is cut at a character boundary; an `android-app:` referrer, which only the
-    /// Android system sets, is read as absent.
+    /// over its limit is cut at a character boundary.
+    ///
+    /// An event that breaks a rule is left out and named in `refused`, as long as there is a good one.
     ///
     /// # Errors
-    /// The first field that breaks a rule.
+    /// The first field that breaks a rule, of the beacon itself or of events that are all bad.
     pub fn decode(body: &'a [u8]) -> Result<Self, Refusal> {
         let whole = |rule, detail: String| Refusal { field: String::new(), rule, detail };
         if body.len() > crate::MAX_BODY_BYTES {
@@ -97,16 +100,32 @@ impl<'a> Beacon<'a> {
         }
         let text = core::str::from_utf8(body)
             .map_err(|error| whole("utf-8", format!("the body is not UTF-8 at byte {}", error.valid_up_to())))?;
-        let Object(wire): Object<WireBeacon<'a>> = serde_json::from_str(text).map_err(|error| locate(text, &error))?;
-        wire.check()
+        match serde_json::from_str::<Object<WireBeacon<'a, Object<WireEvent<'a>>>>>(text) {
+            Ok(Object(wire)) => wire.check(|Object(event)| Ok(event)),
+            // Perhaps only some events are wrong: they are read again, one by one.
+            Err(error) => {
+                let Ok(Object(wire)) = serde_json::from_str::<Object<WireBeacon<'a, &'a RawValue>>>(text) else {
+                    return Err(locate(text, &error));
+                };
+                wire.check(|event: &'a RawValue| {
+                    serde_json::from_str::<Object<WireEvent<'a>>>(event.get())
+                        .map(|Object(event)| event)
+                        .map_err(|error| locate_in::<WireEvent<'a>>(event.get(), &error))
+                })
+            }
+        }
     }
 }
 
 /// Says where JSON that doesn't fit went wrong, by reading it again with the path tracked.
-fn locate(text: &str, error: &serde_json::Error) -> Refusal {
+fn locate<'a>(text: &'a str, error: &serde_json::Error) -> Refusal {
+    locate_in::<WireBeacon<'a, Object<WireEvent<'a>>>>(text, error)
+}
+
+fn locate_in<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> Refusal {
     let rule = if error.is_data() { "type" } else { "json" };
     let mut tracked = serde_json::Deserializer::from_str(text);
-    let path = serde_path_to_error::deserialize::<_, Object<WireBeacon<'_>>>(&mut tracked)
+    let path = serde_path_to_error::deserialize::<_, Object<T>>(&mut tracked)
         .map_or_else(|error| error.path().to_string(), |_| String::new());
     let field = if path == "." || path == "?" { String::new() } else { path };
     Refusal { field: field.chars().take(120).collect(), rule, detail: error.to_string().chars().take(200).collect() }
@@ -159,8 +178,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
+/// `E` is an event, read along or left as text.
 #[derive(Deserialize)]
-struct WireBeacon<'a> {
+#[serde(bound(deserialize = "E: Deserialize<'de>, 'de: 'a"))]
+struct WireBeacon<'a, E> {
     v: Option<u64>,
     #[serde(borrow)]
     site: Option<Text<'a>>,
@@ -170,8 +191,7 @@ struct WireBeacon<'a> {
     #[serde(borrow)]
     client: Option<Text<'a>>,
     lost: Option<u64>,
-    #[serde(borrow)]
-    events: Option<Vec<Object<WireEvent<'a>>>>,
+    events: Option<Vec<E>>,
 }
 
 #[derive(Deserialize)]
@@ -214,20 +234,30 @@ fn required<T>(field: &'static str, value: Option<T>) -> Checked<T> {
     value.map_or_else(|| broken(field, "required", format!("{field} is missing")), Ok)
 }
 
-impl<'a> WireBeacon<'a> {
-    fn check(self) -> Result<Beacon<'a>, Refusal> {
-        let top = |Broken { field, rule, detail }| Refusal { field: field.to_owned(), rule, detail };
-        let (mut beacon, events) = self.check_head().map_err(top)?;
-        for (index, Object(event)) in events.into_iter().enumerate() {
-            let event = event.check().and_then(|event| {
+impl<'a, E> WireBeacon<'a, E> {
+    /// Checks the beacon, then its events one by one, as `read` gives them.
+    fn check(self, read: impl Fn(E) -> Result<WireEvent<'a>, Refusal>) -> Result<Beacon<'a>, Refusal> {
+        let named = |Broken { field, rule, detail }| Refusal { field: field.to_owned(), rule, detail };
+        let (mut beacon, events) = self.check_head().map_err(named)?;
+        for (index, event) in events.into_iter().enumerate() {
+            let checked = read(event).and_then(|event| {
+                let event = event.check().map_err(named)?;
                 let repeated = beacon.events.iter().any(|earlier| earlier.id == event.id);
-                if repeated { broken("id", "duplicate-id", "an event id stands once in a beacon") } else { Ok(event) }
+                let twice = || broken("id", "duplicate-id", "an event id stands once in a beacon");
+                if repeated { twice().map_err(named) } else { Ok(event) }
             });
-            beacon.events.push(event.map_err(|Broken { field, rule, detail }| Refusal {
-                field: format!("events[{index}].{field}"),
-                rule,
-                detail,
-            })?);
+            match checked {
+                Ok(event) => beacon.events.push(event),
+                Err(Refusal { field, rule, detail }) => {
+                    let dot = if field.is_empty() { "" } else { "." };
+                    beacon.refused.push(Refusal { field: format!("events[{index}]{dot}{field}"), rule, detail });
+                }
+            }
+        }
+        if beacon.events.is_empty()
+            && let Some(first) = beacon.refused.drain(..).next()
+        {
+            return Err(first);
         }
         if beacon.client.is_none() && beacon.events.iter().any(|event| event.kind == EventKind::Forget) {
             let detail = "a forget needs the client id that is to be forgotten".to_owned();
@@ -236,7 +266,7 @@ impl<'a> WireBeacon<'a> {
         Ok(beacon)
     }
 
-    fn check_head(self) -> Checked<(Beacon<'a>, Vec<Object<WireEvent<'a>>>)> {
+    fn check_head(self) -> Checked<(Beacon<'a>, Vec<E>)> {
         if required("v", self.v)? != u64::from(crate::VERSION) {
             return broken("v", "version", format!("this collector reads version {}", crate::VERSION));
         }
@@ -250,7 +280,7 @@ impl<'a> WireBeacon<'a> {
         let Some(consent) = Consent::ALL.into_iter().find(|word| word.as_str() == consent) else {
             return broken("consent", "consent-word", "consent is granted, unknown or not-required");
         };
-        let sent = self.sent.map(|sent| clock("sent", sent)).transpose()?;
+        let sent = self.sent.map(clock);
         let client = self.client.map(|Text(text)| {
             ClientId::parse(text.as_bytes()).map_err(|error| Broken {
                 field: "client",
@@ -266,14 +296,14 @@ impl<'a> WireBeacon<'a> {
         let held = Vec::with_capacity(events.len());
         // Whoever sends nonsense shall not spoil the count: a browser's queue holds no more than some thousands.
         let lost = u32::try_from(self.lost.unwrap_or(0)).map_or(crate::MAX_LOST, |lost| lost.min(crate::MAX_LOST));
-        Ok((Beacon { site, consent, sent, client, lost, events: held }, events))
+        Ok((Beacon { site, consent, sent, client, lost, events: held, refused: Vec::new() }, events))
     }
 }
 
 impl<'a> WireEvent<'a> {
     fn check(self) -> Checked<Event<'a>> {
         let id = required("id", self.id).and_then(|text| uuid("id", &text))?;
-        let at = required("at", self.at).and_then(|at| clock("at", at))?;
+        let at = required("at", self.at).map(clock)?;
         let Text(kind) = required("type", self.kind)?;
         let Some(kind) = EventKind::ALL.into_iter().find(|word| word.as_str() == kind) else {
             return broken("type", "event-type", "there is no such type of event");
@@ -282,8 +312,7 @@ impl<'a> WireEvent<'a> {
         if kind == EventKind::Pageview && url.is_none() {
             return broken("url", "required", "a pageview needs its page's URL");
         }
-        let referrer = filled(self.referrer).filter(|text| !has_scheme(text, "android-app"));
-        let referrer = referrer.map(|text| web_url("referrer", text)).transpose()?;
+        let referrer = filled(self.referrer).map(referrer).transpose()?;
         let title = filled(self.title).map(|text| cut(text, crate::MAX_TITLE_BYTES));
         if title.as_ref().is_some_and(|title| title.contains('\0')) {
             return broken("title", "control-character", "a title holds no NUL");
@@ -308,12 +337,10 @@ fn filled(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
     text.map(|Text(text)| text).filter(|text| !text.is_empty())
 }
 
-fn clock(field: &'static str, ms: u64) -> Checked<u64> {
-    if (crate::MIN_AT_MS..crate::MAX_AT_MS).contains(&ms) {
-        Ok(ms)
-    } else {
-        broken(field, "range", "a clock reading is Unix milliseconds between the years 2000 and 2100")
-    }
+/// A reading of the browser's clock. One that is decades off says nothing of when, but how long ago something happened is the
+/// difference of two; so it is moved to the nearest that is stored, the same for each repeat.
+fn clock(ms: u64) -> u64 {
+    ms.clamp(crate::MIN_AT_MS, crate::MAX_AT_MS - 1)
 }
 
 fn within(field: &'static str, value: Option<u64>, most: u64) -> Checked<Option<u64>> {
@@ -350,6 +377,14 @@ fn web_url<'a>(field: &'static str, text: Cow<'a, str>) -> Checked<Cow<'a, str>>
     } else {
         broken(field, "url-scheme", "a URL starts with http:// or https://")
     }
+}
+
+/// Where a visitor came from: a page, or an app of Android, which its system names `android-app://com.example/`.
+fn referrer(text: Cow<'_, str>) -> Checked<Cow<'_, str>> {
+    if has_scheme(&text, "android-app") {
+        return plain("referrer", text, crate::MAX_URL_BYTES);
+    }
+    web_url("referrer", text)
 }
 
 fn has_scheme(url: &str, scheme: &str) -> bool {

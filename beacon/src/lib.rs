@@ -38,10 +38,10 @@ pub const MAX_PROPS_DEPTH: usize = 8;
 pub const MAX_SITE_BYTES: usize = 64;
 /// How far back an event may have happened before it was sent, in milliseconds: 7 days.
 pub const MAX_EVENT_AGE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
-/// Earliest accepted client clock reading, Unix milliseconds: 2000-01-01.
+/// Earliest client clock reading that is kept, Unix milliseconds: 2000-01-01; an earlier one is read as this.
 pub const MIN_AT_MS: u64 = 946_684_800_000;
-/// First client clock reading that is refused again, Unix milliseconds: 2100-01-01. The two bounds keep
-/// hostile clocks from making a storage partition of each year there is.
+/// What every client clock reading is below, Unix milliseconds: 2100-01-01; a later one is read as the last before. The two
+/// bounds keep hostile clocks from making a storage partition of each year there is.
 pub const MAX_AT_MS: u64 = 4_102_444_800_000;
 
 /// What the person said, as the tracker reports it.

@@ -70,6 +70,10 @@ async fn every_rule_has_its_status_and_its_counter() {
         (on("cookieless", "unknown"), vec![("origin", "http://cookieless.example.com:3000")], Kept),
         (on("cookieless", "unknown"), vec![("origin", "https://evil.test")], origin()),
         (on("cookieless", "unknown"), vec![("origin", "null")], origin()),
+        (on("cookieless", "unknown"), vec![("origin", "null"), ("sec-fetch-site", "cross-site")], origin()),
+        // A strict referrer policy hides the origin of what isn't CORS; the browser itself says whose page it is.
+        (on("cookieless", "unknown"), vec![("origin", "null"), ("sec-fetch-site", "same-site")], Kept),
+        (on("cookieless", "unknown"), vec![("origin", "null"), ("sec-fetch-site", "same-origin")], Kept),
         (on("cookieless", "unknown"), vec![("origin", "https://required.example.com")], origin()),
         // Consent, by mode and word.
         (on("required", "unknown"), vec![], consent("consent")),
@@ -154,6 +158,43 @@ async fn what_is_spooled_is_what_was_sent() {
     let event = &spooled.events[0];
     assert_eq!((&*event.url, &*event.title), ("https://required.example.com/page", "Page"));
     assert_eq!(event.referrer, "https://search.example/");
+}
+
+#[tokio::test]
+async fn a_bad_event_does_not_take_its_batch() {
+    let setup = Setup::new();
+    let mut beacon = with_client(pageview("required", "granted"));
+    let event = |id: u32, more: Value| {
+        let mut event = json!({ "id": format!("00000000-0000-4000-8000-00000000001{id}"), "at": NOW, "type": "custom", "name": "n" });
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    };
+    let deep = (0..9).fold(json!({}), |inner, _| json!({ "a": inner }));
+    beacon["events"].as_array_mut().unwrap().extend([
+        event(1, json!({ "props": deep })),
+        event(2, json!({ "scroll": "far" })),
+        event(3, json!({ "url": "https://canonical.example/" })),
+        event(4, json!({})),
+    ]);
+    let answer = setup.send(post(&beacon, &[])).await;
+    assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, "application/json"));
+    let refused: Value = serde_json::from_slice(&answer.body).unwrap();
+    let rules: Vec<_> =
+        refused["refused"].as_array().unwrap().iter().map(|one| (&one["field"], &one["rule"])).collect();
+    assert_eq!(
+        json!(rules),
+        json!([
+            ["events[1].props", "too-deep"],
+            ["events[2].scroll", "type"],
+            ["event 00000000-0000-4000-8000-000000000013 url", "host"],
+        ])
+    );
+    assert_eq!(setup.sink.beacons()[0].events.len(), 2);
+    let balance = setup.balance();
+    assert_eq!((balance.received, balance.in_flight), (5, 2));
+    assert_eq!(balance.rejected[RejectRule::Malformed as usize], 2);
+    assert_eq!(balance.rejected[RejectRule::Host as usize], 1);
+    assert!(balance.holds());
 }
 
 #[tokio::test]

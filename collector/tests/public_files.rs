@@ -22,7 +22,7 @@ const FILES: &[TrackerFile] = &[
     ("core.0123456789abcdef.wasm", WASM),
     ("core.fedcba9876543210.js", b"export function run(){}"),
 ];
-const ALL_SITES: &str = r#"{"days":400,"endpoint":"/lfa","sites":{"addresses":{"consent":"cookieless"},"cookieless":{"consent":"cookieless"},"free":{"consent":"not-required"},"identify":{"identify":true},"own":{"consent":"cookieless"}}}"#;
+const ALL_SITES: &str = r#"{"days":400,"endpoint":"lfa","sites":{"addresses":{"consent":"cookieless"},"cookieless":{"consent":"cookieless"},"free":{"consent":"not-required"},"identify":{"identify":true},"own":{"consent":"cookieless"}}}"#;
 
 fn unpacked(encoding: &str, body: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
@@ -52,7 +52,10 @@ async fn the_script_carries_the_settings_of_the_sites() {
     }
 
     let one = setup.get("/lfa.js?site=required", &[]).await;
-    assert_eq!(one.text(), r#"(function(s){start(s)})({"days":400,"endpoint":"/lfa","sites":{"required":{}}});"#);
+    assert_eq!(
+        one.text(),
+        r#"(function(s){start(s)})({"days":400,"endpoint":"lfa","site":"required","sites":{"required":{}}});"#
+    );
     let none = setup.get("/lfa.js?site=nobody", &[]).await;
     assert_eq!((none.status, none.problem()["rule"].as_str()), (StatusCode::NOT_FOUND, Some("unknown-site")));
 
@@ -393,9 +396,23 @@ async fn the_tracker_that_is_built_in_finds_its_core() {
         .split(|char: char| !char.is_ascii_alphanumeric() && char != '-')
         .find(|word| word.len() == 12 && word.bytes().all(|byte| byte.is_ascii_hexdigit()))
         .expect("the script names its core");
-    for (ending, content_type) in [("wasm", "application/wasm"), ("js", "text/javascript; charset=utf-8")] {
-        let core = setup.get(&format!("/lfa.{hash}.{ending}"), &[("accept-encoding", "br")]).await;
-        assert_eq!((core.status, core.header("content-type")), (StatusCode::OK, content_type));
-        assert_eq!(core.header("content-encoding"), "br");
+    for path in [format!("/lfa.{hash}.js"), format!("/lfa.{hash}.links.js")] {
+        let file = setup.get(&path, &[("accept-encoding", "br")]).await;
+        assert_eq!((file.status, file.header("content-type")), (StatusCode::OK, "text/javascript; charset=utf-8"));
+        assert_eq!(file.header("content-encoding"), "br");
     }
+    // An open page's script may be of another version: its parts are those of this one, but not for good.
+    let part = setup.get("/lfa.000000000000.links.js", &[]).await;
+    assert_eq!((part.status, part.header("cache-control")), (StatusCode::OK, "public, max-age=300"));
+    for path in ["/lfa.000000000000.js", "/lfa.000000000000.nonsense.js", "/lfa.links.js"] {
+        assert_eq!(setup.get(path, &[]).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    // By the collector's own name it knows which domain it shares with the page.
+    let named = setup.get("/lfa.js", &[("host", "stats.example.co.uk:8443")]).await.text();
+    assert!(
+        named.contains(r#""domain":"example.co.uk""#)
+            && named.contains(r#""source":"//stats.example.co.uk:8443/lfa.js""#)
+    );
+    let odd = setup.get("/lfa.js", &[("host", "\"});alert(1)")]).await.text();
+    assert!(!odd.contains("alert"));
 }

@@ -25,6 +25,8 @@ pub struct Arrival<'a> {
     pub address: IpAddr,
     /// The Origin header.
     pub origin: Option<&'a str>,
+    /// By Sec-Fetch-Site, which no page can write, the page is of the collector's own site.
+    pub is_same_site: bool,
     /// `Sec-GPC: 1` was sent.
     pub global_privacy_control: bool,
     /// The objection that the opt-out page left in the browser came along, or the owner noted one.
@@ -114,24 +116,30 @@ pub fn judge_event(site: &Site, consent: Consent, event: &Event<'_>) -> Outcome 
     Outcome::Keep
 }
 
-fn page_host(arrival: &Arrival<'_>) -> Outcome {
-    for (index, event) in arrival.beacon.events.iter().enumerate() {
-        let Some(url) = event.url.as_deref() else { continue };
-        let field = || format!("events[{index}].url");
-        match Host::of_url(url) {
-            None => return reject(RejectRule::Host, field(), "the URL has no host that a browser could visit"),
-            Some(host) if !host.belongs_to(&arrival.site.hosts) => {
-                let detail = "the page's host is not one of the site's hosts: add it with `firmsight site set --host`";
-                return reject(RejectRule::Host, field(), detail);
-            }
-            Some(_) => {}
-        }
+/// What is wrong with the host of an event's page.
+#[must_use]
+pub fn page_host_of(site: &Site, event: &Event<'_>) -> Option<&'static str> {
+    match Host::of_url(event.url.as_deref()?) {
+        None => Some("the URL has no host that a browser could visit"),
+        Some(host) if host.belongs_to(&site.hosts) => None,
+        Some(_) => Some("the page's host is not one of the site's hosts: add it with `firmsight site set --host`"),
     }
-    Outcome::Keep
 }
 
+fn page_host(arrival: &Arrival<'_>) -> Outcome {
+    let events = arrival.beacon.events.iter().enumerate();
+    let stray = events.filter_map(|(index, event)| Some((index, page_host_of(arrival.site, event)?))).next();
+    match stray {
+        Some((index, detail)) => reject(RejectRule::Host, format!("events[{index}].url"), detail),
+        None => Outcome::Keep,
+    }
+}
+
+/// A page whose referrer policy hides it has "null" for an origin in what isn't CORS, `sendBeacon` in Firefox for one, and so
+/// has anybody's sandboxed frame. The browser itself tells them apart where page and collector share a site.
 fn origin(arrival: &Arrival<'_>) -> Outcome {
     match arrival.origin {
+        Some("null") if arrival.is_same_site => Outcome::Keep,
         Some(origin) if !Host::of_url(origin).is_some_and(|host| host.belongs_to(&arrival.site.hosts)) => {
             reject(RejectRule::Origin, "Origin", "the Origin header's host is not one of the site's hosts")
         }

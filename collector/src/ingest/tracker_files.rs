@@ -1,7 +1,7 @@
 //! The tracker's files, built into the binary: the script with this collector's settings written into
 //! it, and the hashed files beside it.
 
-use super::{Answer, problem::Problem};
+use super::{Answer, page_host::Host, problem::Problem};
 use crate::{
     site::{ClientIdLife, ConsentMode, Site, SiteId},
     snapshot::Snapshot,
@@ -27,7 +27,9 @@ const SCRIPT: &str = "lfa.js";
 /// The script names the core by its hash, and a new version serves only its own core: a script kept for long would ask
 /// for one that is gone.
 const SCRIPT_CACHE: &str = "public, max-age=300";
-/// Variants of the script (`?site=`) kept ready.
+/// Digits of the hash in the names of the files beside the script.
+const HASH_DIGITS: usize = 12;
+/// Variants of the script (by host and `?site=`) kept ready.
 const MAX_VARIANTS: usize = 256;
 
 /// A file of the tracker: its name and content.
@@ -123,16 +125,22 @@ fn gzip(plain: &[u8]) -> io::Result<Vec<u8>> {
 #[derive(Debug)]
 pub(super) struct TrackerFiles {
     script: Option<&'static str>,
-    endpoint_path: String,
+    script_path: String,
+    /// From the script: a proxy may serve both under a prefix.
+    endpoint: String,
     client_id_life: ClientIdLife,
     beside: HashMap<String, Prepared>,
+    /// What the paths of files beside the script begin with.
+    stem: String,
+    /// The same files for scripts of other versions, which are cached or run in open pages: by the name behind the hash.
+    of_other_versions: HashMap<String, Prepared>,
     rendered: Mutex<Rendered>,
 }
 
 #[derive(Debug, Default)]
 struct Rendered {
-    /// The picture from which `whole` was made.
-    whole: Option<(Arc<Snapshot>, Arc<Prepared>)>,
+    /// The picture and the collector's host from which `whole` was made.
+    whole: Option<(Arc<Snapshot>, String, Arc<Prepared>)>,
     /// By the settings' text.
     by_settings: HashMap<String, Arc<Prepared>>,
 }
@@ -148,28 +156,45 @@ impl TrackerFiles {
             const IMMUTABLE: &str = "public, max-age=31536000, immutable";
             (path, Prepared::new(name, IMMUTABLE, Bytes::from_static(content)))
         });
+        // Not the core itself, `core.<hash>.js`: only its own script knows how to talk to it.
+        let parts = files.iter().filter_map(|(name, content)| {
+            let (_, part) = name.strip_prefix("core.")?.split_once('.').filter(|(_, part)| part.contains('.'))?;
+            Some((part.to_owned(), Prepared::new(name, SCRIPT_CACHE, Bytes::from_static(content))))
+        });
         Self {
             script: find(SCRIPT).and_then(|content| std::str::from_utf8(content).ok()),
-            endpoint_path: endpoint_path.to_owned(),
+            script_path: script_path.to_owned(),
+            endpoint: relative(script_path, endpoint_path),
             client_id_life,
             beside: beside.collect(),
+            stem: stem.to_owned(),
+            of_other_versions: parts.collect(),
             rendered: Mutex::default(),
         }
+    }
+
+    fn find(&self, path: &str) -> Option<&Prepared> {
+        let other = || {
+            let (hash, part) = path.strip_prefix(&self.stem)?.strip_prefix('.')?.split_once('.')?;
+            let is_hash = hash.len() == HASH_DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+            self.of_other_versions.get(part).filter(|_| is_hash)
+        };
+        self.beside.get(path).or_else(other)
     }
 
     /// Whether a hashed file is served under this path.
     #[must_use]
     pub(super) fn has(&self, path: &str) -> bool {
-        self.beside.contains_key(path)
+        self.find(path).is_some()
     }
 
     /// A hashed file.
     #[must_use]
     pub(super) fn beside(&self, path: &str, request: &HeaderMap) -> Option<Answer> {
-        self.beside.get(path).map(|file| file.answer(request))
+        self.find(path).map(|file| file.answer(request))
     }
 
-    /// The script, with the settings of all sites or of one.
+    /// The script, with the settings of all sites or of one; `host` is the `host[:port]` by which it was asked for.
     ///
     /// # Errors
     /// When the binary was built without the tracker, or there is no such site.
@@ -177,6 +202,7 @@ impl TrackerFiles {
         &self,
         snapshot: &Arc<Snapshot>,
         site: Option<&str>,
+        host: &str,
         request: &HeaderMap,
     ) -> Result<Answer, Problem> {
         let Some(source) = self.script else {
@@ -189,15 +215,15 @@ impl TrackerFiles {
                 let Some(site) = snapshot.sites.get(id) else {
                     return Err(Problem::new(StatusCode::NOT_FOUND, "site", "unknown-site", "there is no such site"));
                 };
-                let settings = self.settings(std::iter::once(&**site));
+                let settings = self.settings(host, Some(&site.id), std::iter::once(&**site));
                 rendered.variant(source, settings)
             }
             None => match &rendered.whole {
-                Some((from, file)) if Arc::ptr_eq(from, snapshot) => Arc::clone(file),
+                Some((from, by, file)) if Arc::ptr_eq(from, snapshot) && by == host => Arc::clone(file),
                 _ => {
                     let differing = snapshot.sites.values().map(|site| &**site).filter(|site| self.differs(site));
-                    let file = rendered.variant(source, self.settings(differing));
-                    rendered.whole = Some((Arc::clone(snapshot), Arc::clone(&file)));
+                    let file = rendered.variant(source, self.settings(host, None, differing));
+                    rendered.whole = Some((Arc::clone(snapshot), host.to_owned(), Arc::clone(&file)));
                     file
                 }
             },
@@ -211,8 +237,9 @@ impl TrackerFiles {
         site.consent != ConsentMode::default() || site.identify || site.client_id_life < self.client_id_life
     }
 
-    /// `{"days":400,"endpoint":"/lfa","sites":{"ID":{"consent":"cookieless","days":90,"identify":true}}}`, sites in order.
-    fn settings<'a>(&self, sites: impl Iterator<Item = &'a Site>) -> String {
+    /// `{"days":400,"domain":"example.com","endpoint":"lfa","sites":{"ID":{"consent":"cookieless","days":90,"identify":true}},
+    /// "source":"//stats.example.com/lfa.js"}`, sites in order, and `"site"` where it was asked for one.
+    fn settings<'a>(&self, host: &str, asked: Option<&SiteId>, sites: impl Iterator<Item = &'a Site>) -> String {
         let mut sites: Vec<(&SiteId, Value)> = sites
             .map(|site| {
                 let mut own = Map::new();
@@ -230,8 +257,35 @@ impl TrackerFiles {
             .collect();
         sites.sort_by_key(|(id, _)| *id);
         let sites: Map<String, Value> = sites.into_iter().map(|(id, own)| (id.to_string(), own)).collect();
-        json!({ "days": self.client_id_life.days(), "endpoint": self.endpoint_path, "sites": sites }).to_string()
+        let mut settings = json!({ "days": self.client_id_life.days(), "endpoint": self.endpoint, "sites": sites });
+        // Anybody can write a Host header; what is no host isn't repeated.
+        if let Some(known) = Host::of_authority(host).filter(|_| host.bytes().all(is_host_byte)) {
+            settings["source"] = format!("//{host}{}", self.script_path).into();
+            if let Some(domain) = known.registrable_domain() {
+                settings["domain"] = domain.into();
+            }
+        }
+        if let Some(site) = asked {
+            settings["site"] = site.to_string().into();
+        }
+        settings.to_string()
     }
+}
+
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']')
+}
+
+/// The reference that leads from one path to another, such as `../collect` from `/js/lfa.js` to `/collect`.
+fn relative(from: &str, to: &str) -> String {
+    let folders = |path: &str| path.split('/').map(str::to_owned).collect::<Vec<_>>();
+    let (from, to) = (folders(from), folders(to));
+    let most = from.len().min(to.len()) - 1;
+    let shared = from.iter().zip(&to).take(most).take_while(|(one, other)| one == other).count();
+    let up = "../".repeat(from.len() - 1 - shared);
+    let down = to[shared..].join("/");
+    // A first segment with a colon would be taken for a scheme.
+    if up.is_empty() && down.contains(':') { format!("./{down}") } else { up + &down }
 }
 
 impl Rendered {
@@ -246,5 +300,26 @@ impl Rendered {
         let file = Arc::new(Prepared::new(SCRIPT, SCRIPT_CACHE, Bytes::from(content)));
         self.by_settings.insert(settings, Arc::clone(&file));
         file
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_endpoint_is_found_from_the_script() {
+        for (from, to, expected) in [
+            ("/lfa.js", "/lfa", "lfa"),
+            ("/js/app.js", "/collect", "../collect"),
+            ("/js/app.js", "/js/collect", "collect"),
+            ("/a/b/app.js", "/a/c/collect", "../c/collect"),
+            ("/lfa.js", "/api/lfa", "api/lfa"),
+            ("/lfa.js", "/a:b", "./a:b"),
+        ] {
+            assert_eq!(relative(from, to), expected, "{from} {to}");
+            let base = url::Url::parse(&format!("https://stats.example.com/prefix{from}")).unwrap();
+            assert_eq!(base.join(&relative(from, to)).unwrap().path(), format!("/prefix{to}"));
+        }
     }
 }

@@ -69,7 +69,7 @@ const fn search(name: &'static str, hosts: &'static [&'static str], term: &'stat
 }
 
 /// The longest matching host wins, so that `mail.google.com` is not the search engine.
-const KNOWN_REFERRERS: [KnownReferrer; 64] = [
+const KNOWN_REFERRERS: [KnownReferrer; 67] = [
     search("Google", &["com.google.android.googlequicksearchbox"], "q"),
     search("Bing", &["bing.com"], "q"),
     search("DuckDuckGo", &["duckduckgo.com"], "q"),
@@ -128,12 +128,15 @@ const KNOWN_REFERRERS: [KnownReferrer; 64] = [
     known("GMX", EMAIL, &["gmx.net", "gmx.de"]),
     known("WEB.DE", EMAIL, &["web.de"]),
     known("Proton Mail", EMAIL, &["mail.proton.me"]),
-    known("ChatGPT", ASSISTANT, &["chatgpt.com", "chat.openai.com"]),
-    known("Claude", ASSISTANT, &["claude.ai"]),
-    known("Perplexity", ASSISTANT, &["perplexity.ai"]),
-    known("Gemini", ASSISTANT, &["gemini.google.com"]),
-    known("Microsoft Copilot", ASSISTANT, &["copilot.microsoft.com"]),
+    known("ChatGPT", ASSISTANT, &["chatgpt.com", "chat.openai.com", "com.openai.chatgpt"]),
+    known("Claude", ASSISTANT, &["claude.ai", "com.anthropic.claude"]),
+    known("Perplexity", ASSISTANT, &["perplexity.ai", "ai.perplexity.app.android"]),
+    known("Gemini", ASSISTANT, &["gemini.google.com", "com.google.android.apps.bard"]),
+    known("Microsoft Copilot", ASSISTANT, &["copilot.microsoft.com", "copilot.com", "m365.cloud.microsoft"]),
     known("Mistral", ASSISTANT, &["chat.mistral.ai"]),
+    known("Grok", ASSISTANT, &["grok.com", "x.ai"]),
+    known("DeepSeek", ASSISTANT, &["chat.deepseek.com"]),
+    known("Meta AI", ASSISTANT, &["meta.ai"]),
 ];
 
 /// What is kept in place of a click id: that there was one.
@@ -175,19 +178,34 @@ pub fn attribute(page: Option<&Url>, referrer: &str, site: &Site) -> Attribution
         Some((_, source, medium)) => Attribution::named(source, medium),
         None => from_referrer(referrer, site),
     };
-    let medium = if !utm.medium.is_empty() {
-        utm.medium
-    } else if !utm.source.is_empty() && click.is_none() {
-        NOT_SET.to_owned()
-    } else {
-        base.medium
+    let said = said_source(&utm.source);
+    let medium = match said {
+        _ if !utm.medium.is_empty() => utm.medium,
+        Some(known) if click.is_none() => known.medium.to_owned(),
+        _ if !utm.source.is_empty() && click.is_none() => NOT_SET.to_owned(),
+        _ => base.medium,
     };
     Attribution {
-        source: if utm.source.is_empty() { base.source } else { utm.source },
+        source: match said {
+            Some(known) => known.name.to_owned(),
+            None if utm.source.is_empty() => base.source,
+            None => utm.source,
+        },
         medium,
         campaign: utm.campaign,
         term: if utm.term.is_empty() { base.term } else { utm.term },
     }
+}
+
+/// What a `utm_source` means that is a host of the table, as assistants write it ("chatgpt.com"), or an assistant's name. What an
+/// owner names otherwise stays as it is.
+fn said_source(source: &str) -> Option<&'static KnownReferrer> {
+    let source = source.to_ascii_lowercase();
+    if source.contains('.') {
+        return longest_match(&source);
+    }
+    let is_name = |name: &str| name.split(' ').next_back().is_some_and(|last| last.eq_ignore_ascii_case(&source));
+    KNOWN_REFERRERS.iter().find(|known| known.medium == ASSISTANT && is_name(known.name))
 }
 
 #[derive(Default)]
@@ -199,8 +217,10 @@ struct Utm {
 }
 
 impl Utm {
+    /// Links that were escaped once too often have "&amp;" between their parameters.
     fn slot(&mut self, name: &str) -> Option<&mut String> {
-        match name.to_ascii_lowercase().as_str() {
+        let name = name.to_ascii_lowercase();
+        match name.strip_prefix("amp;").unwrap_or(&name) {
             "utm_source" => Some(&mut self.source),
             "utm_medium" => Some(&mut self.medium),
             "utm_campaign" => Some(&mut self.campaign),
@@ -300,6 +320,18 @@ mod tests {
             (page, "https://netflix.com/", ["netflix.com", "referral", "", ""]),
             (page, "android-app://com.google.android.gm/", ["Gmail", "email", "", ""]),
             (page, "https://chatgpt.com/", ["ChatGPT", "ai-assistant", "", ""]),
+            (page, "https://grok.com/", ["Grok", "ai-assistant", "", ""]),
+            (page, "https://m365.cloud.microsoft/chat", ["Microsoft Copilot", "ai-assistant", "", ""]),
+            (page, "android-app://com.linkedin.android/", ["LinkedIn", "social", "", ""]),
+            ("https://shop.example/?utm_source=chatgpt.com", "", ["ChatGPT", "ai-assistant", "", ""]),
+            (
+                "https://shop.example/?utm_source=copilot",
+                "https://bing.com/",
+                ["Microsoft Copilot", "ai-assistant", "", ""],
+            ),
+            ("https://shop.example/?utm_source=perplexity&utm_medium=x", "", ["Perplexity", "x", "", ""]),
+            ("https://shop.example/?utm_source=linkedin", "", ["linkedin", "(not set)", "", ""]),
+            ("https://shop.example/?utm_source=news&amp;utm_medium=email", "", ["news", "email", "", ""]),
             (page, "https://www.partner.example/list?x=1", ["partner.example", "referral", "", ""]),
             ("https://shop.example/?gclid=abc", "https://www.google.com/", ["Google", "cpc", "", ""]),
             ("https://shop.example/?msclkid=1&utm_campaign=spring", "", ["Bing", "cpc", "spring", ""]),

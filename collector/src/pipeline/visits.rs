@@ -447,7 +447,8 @@ fn goal_name(event: &EventRow) -> Option<&str> {
 impl Identity {
     /// Takes over what an `identify` event's properties hold; anything but text is ignored.
     pub(super) fn learn(&mut self, props: &str) {
-        let Ok(props) = serde_json::from_str::<serde_json::Value>(props) else { return };
+        let read = serde_json::from_str::<serde_json::Value>;
+        let Ok(props) = read(props).or_else(|_| read(&without_half_pairs(props))) else { return };
         for (name, slot) in
             [("email", &mut self.email), ("first_name", &mut self.first_name), ("last_name", &mut self.last_name)]
         {
@@ -458,6 +459,25 @@ impl Identity {
             }
         }
     }
+}
+
+/// JSON in which every half of a surrogate pair is replaced: pages cut names between the halves, and one such name shall not hide
+/// what else was said.
+fn without_half_pairs(json: &str) -> String {
+    let mut whole = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        whole.push_str(before);
+        let is_unicode = escape.get(1..2) == Some("u");
+        let is_half = is_unicode
+            && escape.get(2..3).is_some_and(|digit| digit.eq_ignore_ascii_case("d"))
+            && escape.get(3..4).is_some_and(|digit| digit >= "8");
+        let (escape, after) = escape.split_at_checked(if is_unicode { 6 } else { 2 }).unwrap_or((escape, ""));
+        whole.push_str(if is_half { "\\ufffd" } else { escape });
+        rest = after;
+    }
+    whole + rest
 }
 
 #[cfg(test)]
@@ -614,8 +634,13 @@ mod tests {
             identify(2, r#"{"email":"a@acme.example","first_name":"Ada"}"#),
             identify(3, r#"{"email":" ada@acme.example ","last_name":7}"#),
             identify(4, "not json"),
+            identify(5, r#"{"last_name":"Love\ud83d","first_name":"Ada \\"}"#),
         ];
-        let expected = Identity { email: "ada@acme.example".into(), first_name: "Ada".into(), last_name: "".into() };
+        let expected = Identity {
+            email: "ada@acme.example".into(),
+            first_name: "Ada \\".into(),
+            last_name: "Love\u{fffd}".into(),
+        };
         assert_eq!(assemble(&events, VisitTimeout::default())[0].identity, expected);
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Inner, RETRY_AFTER_SPOOL, Sender,
-    messages::{may_read, no_peer, query, sends_gpc, text},
+    messages::{is_same_site, may_read, no_peer, query, sends_gpc, text},
 };
 use crate::{
     counters::{DropReason, RejectRule},
@@ -21,7 +21,7 @@ use crate::{
     },
     time::UnixMillis,
 };
-use beacon::{Beacon, Consent, EventKind, MAX_BODY_BYTES};
+use beacon::{Beacon, Consent, EventKind, MAX_BODY_BYTES, Refusal};
 use bytes::Bytes;
 use compact_str::CompactString;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
@@ -116,8 +116,10 @@ impl<S: EventSink> Inner<S> {
     fn decide(&self, parts: &Parts, sender: &Sender<'_>, mut beacon: Beacon<'_>) -> Decision {
         let count = |events: usize| events as u64;
         let now = (self.clock)();
-        self.counters.receive(count(beacon.events.len()));
-        let reject = |rule: RejectRule, problem: Problem| {
+        let mut refused = std::mem::take(&mut beacon.refused);
+        self.counters.receive(count(beacon.events.len() + refused.len()));
+        self.counters.reject(RejectRule::Malformed, count(refused.len()));
+        let reject = |beacon: &Beacon<'_>, rule: RejectRule, problem: Problem| {
             self.counters.reject(rule, count(beacon.events.len()));
             Decision::Answered(problem.answer())
         };
@@ -125,14 +127,31 @@ impl<S: EventSink> Inner<S> {
         let Some(site) = snapshot.sites.get(&*beacon.site) else {
             return if snapshot.loaded {
                 let rule = RejectRule::UnknownSite;
-                reject(rule, Problem::of_rule(rule, "site", "there is no such site: add it with `firmsight site add`"))
+                reject(
+                    &beacon,
+                    rule,
+                    Problem::of_rule(rule, "site", "there is no such site: add it with `firmsight site add`"),
+                )
             } else {
                 let rule = RejectRule::SpoolUnavailable;
                 let mut problem = Problem::of_rule(rule, "", "the settings of the sites are not loaded yet");
                 problem.retry_after = Some(RETRY_AFTER_SPOOL);
-                reject(rule, problem)
+                reject(&beacon, rule, problem)
             };
         };
+        // A page of another host doesn't take along those of the site's own.
+        let strays: Vec<_> = beacon.events.iter().map(|event| steps::page_host_of(site, event)).collect();
+        if strays.iter().any(Option::is_none) {
+            for (index, stray) in strays.iter().enumerate() {
+                if let Some(detail) = *stray {
+                    let field = format!("event {} url", beacon.events[index].id);
+                    refused.push(Refusal { field, rule: RejectRule::Host.as_str(), detail: detail.to_owned() });
+                    self.counters.reject(RejectRule::Host, 1);
+                }
+            }
+            let mut strays = strays.into_iter();
+            beacon.events.retain(|_| strays.next().flatten().is_none());
+        }
         let user_agent = parts.headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let user_agent = user_agent.unwrap_or(Cow::Borrowed(""));
         let outcome = steps::judge(&Arrival {
@@ -140,6 +159,7 @@ impl<S: EventSink> Inner<S> {
             site,
             address: sender.address,
             origin: text(&parts.headers, header::ORIGIN),
+            is_same_site: is_same_site(&parts.headers),
             global_privacy_control: sends_gpc(&parts.headers),
             objects: cookies::choice(&parts.headers) == StoredChoice::Denied
                 || snapshot.objections.cover(Some(sender.address), beacon.client),
@@ -164,7 +184,7 @@ impl<S: EventSink> Inner<S> {
             Outcome::Reject(rejection) => {
                 let mut problem = Problem::of_rule(rejection.rule, rejection.field, rejection.detail);
                 problem.retry_after = rejection.retry_after;
-                return reject(rejection.rule, problem);
+                return reject(&beacon, rejection.rule, problem);
             }
         }
         let consent = beacon.consent;
@@ -175,9 +195,8 @@ impl<S: EventSink> Inner<S> {
             }
             Outcome::Keep | Outcome::Reject(_) => true,
         });
-        let mut answer = Response::new(Full::default());
-        *answer.status_mut() = StatusCode::NO_CONTENT;
-        if let Some(origin) = parts.headers.get(header::ORIGIN) {
+        let mut answer = if refused.is_empty() { no_content() } else { partly(&refused) };
+        if let Some(origin) = parts.headers.get(header::ORIGIN).filter(|origin| *origin != "null") {
             may_read(&mut answer, origin);
         }
         if beacon.events.is_empty() {
@@ -249,6 +268,24 @@ impl<S: EventSink> Inner<S> {
             tracing::warn!(%error, "beacons are refused");
         }
     }
+}
+
+fn no_content() -> Answer {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer
+}
+
+/// 200 in place of 204: which events of a beacon were refused, and why, while the others were kept.
+fn partly(refused: &[Refusal]) -> Answer {
+    let refused: Vec<_> = refused
+        .iter()
+        .map(|Refusal { field, rule, detail }| json!({ "field": field, "rule": rule, "detail": detail }))
+        .collect();
+    let mut answer = Response::new(Full::new(Bytes::from(json!({ "refused": refused }).to_string())));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
 }
 
 /// Where a cookie of the collector reaches the page that sent the beacon.

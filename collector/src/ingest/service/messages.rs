@@ -14,6 +14,11 @@ pub(super) fn sends_gpc(headers: &HeaderMap) -> bool {
     headers.get("sec-gpc").is_some_and(|value| value == "1")
 }
 
+/// Sec-Fetch-Site (Fetch Metadata): the browser's word that the request comes from a page of the same site.
+pub(super) fn is_same_site(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|value| value == "same-origin" || value == "same-site")
+}
+
 pub(super) fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }

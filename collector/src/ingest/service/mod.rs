@@ -195,7 +195,8 @@ impl<S: EventSink> Inner<S> {
                 return wrong_method("GET, HEAD");
             }
             let site = query(&parts, "site");
-            let script = self.tracker.script(&self.snapshot.load_full(), site.as_deref(), &parts.headers);
+            let host = self.sender(&parts).and_then(|sender| sender.collector).unwrap_or_default();
+            let script = self.tracker.script(&self.snapshot.load_full(), site.as_deref(), host, &parts.headers);
             script.unwrap_or_else(|problem| problem.answer())
         } else if self.tracker.has(path) {
             if !reads {

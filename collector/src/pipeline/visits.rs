@@ -447,7 +447,7 @@ fn goal_name(event: &EventRow) -> Option<&str> {
 impl Identity {
     /// Takes over what an `identify` event's properties hold; anything but text is ignored.
     pub(super) fn learn(&mut self, props: &str) {
-        let read = serde_json::from_str::<serde_json::Value>;
+        let read = |json: &str| serde_json::from_str::<serde_json::Value>(json);
         let Ok(props) = read(props).or_else(|_| read(&without_half_pairs(props))) else { return };
         for (name, slot) in
             [("email", &mut self.email), ("first_name", &mut self.first_name), ("last_name", &mut self.last_name)]

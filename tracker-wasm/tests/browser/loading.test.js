@@ -167,7 +167,7 @@ describe("the script on a page", { timeout: 240_000, concurrency: 3 }, () => {
     },
   ));
 
-  for (const [name, adapter] of [["IAB TCF", /\.__tcfapi\.js$/], ["IAB GPP", /\.__gpp\.js$/]]) {
+  for (const [name, adapter] of [["IAB TCF", /\.\d+\.js$/], ["IAB GPP", /\.\d+\.js$/]]) {
     test(`in a frame the ${name} of the page around it is heard`, on(async ({ setting, page, recorder, pages, origin }) => {
       const manager = PACKAGES[name];
       await serve(pages, manager);
@@ -248,7 +248,7 @@ describe("the script on a page", { timeout: 240_000, concurrency: 3 }, () => {
       pages.set("/", html(manager, setting.tag(site), true));
       let release;
       const released = new Promise((resolve) => (release = resolve));
-      await context.route(/\.klaro\.js$/, async (route) => {
+      await context.route(/\.\d+\.js$/, async (route) => {
         await released;
         await route.continue();
       });

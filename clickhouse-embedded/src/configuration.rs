@@ -26,7 +26,9 @@ impl Configuration<'_> {
     /// Every figure is below ClickHouse's own default, which is made for a machine of its own: caches that grow
     /// with the memory there is, and a thread pool for each kind of background work. System logs
     /// are off because none of them is configured. The free-entries figures must stay below
-    /// pool size × 2, else ClickHouse refuses to start.
+    /// pool size × 2, else ClickHouse refuses to start. Nothing is compiled at run time: that takes memory that was written and
+    /// becomes executable, which a hardened service (systemd's `MemoryDenyWriteExecute`) is refused, so that every query which had run
+    /// three times failed.
     pub(crate) fn xml(&self) -> String {
         let Self { port, secret, max_memory_bytes, .. } = self;
         let cluster = self.cluster_node.map(cluster).unwrap_or_default();
@@ -86,6 +88,9 @@ impl Configuration<'_> {
       <max_bytes_before_external_group_by>{spill}</max_bytes_before_external_group_by>
       <max_bytes_before_external_sort>{spill}</max_bytes_before_external_sort>
       <log_queries>0</log_queries>
+      <compile_expressions>0</compile_expressions>
+      <compile_aggregate_expressions>0</compile_aggregate_expressions>
+      <compile_sort_description>0</compile_sort_description>
     </default>
   </profiles>
   <users>
@@ -118,6 +123,16 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_compiled_at_run_time() {
+        let data = Path::new("/data");
+        let configuration = Configuration { data, port: 0, secret: "s", max_memory_bytes: 1 << 30, cluster_node: None };
+        let xml = configuration.xml();
+        for setting in ["compile_expressions", "compile_aggregate_expressions", "compile_sort_description"] {
+            assert!(xml.contains(&format!("<{setting}>0</{setting}>")), "{setting} in {xml}");
+        }
+    }
 
     #[test]
     fn a_folder_name_cannot_break_out_of_its_element() {

@@ -293,6 +293,8 @@ async fn spawn(
     command
         .arg0(crate::child::ASKED)
         .args(order.arguments())
+        // ClickHouse refuses to start with a zone that only C libraries understand, such as CET-1CEST; our tables are in UTC.
+        .env("TZ", "UTC")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -9,7 +9,7 @@ use binary::{APPLE, Firmsight, pageview, post_beacon, request, wait_for};
 use clickhouse_embedded::start;
 use collector::store::Store;
 use load::assert_stored_once;
-use std::{collections::HashSet, fs, path::Path};
+use std::{collections::HashSet, fs, os::unix::fs::PermissionsExt, path::Path};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
@@ -64,6 +64,12 @@ fn a_restored_backup_has_the_sites_keys_visits_and_companies_it_was_made_with() 
     assert!(String::from_utf8_lossy(&output.stderr).contains("master.key"), "it says what is not in it");
     let made = String::from_utf8(output.stdout).unwrap().trim().to_owned();
     assert!(made.starts_with(&format!("{to}/firmsight-")), "{made}");
+    for file in files(Path::new(&made)) {
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{file} is for its owner alone, not {mode:o}");
+    }
+    let listed = firmsight.ok(&["backups", "list", "--at", &to]);
+    assert!(listed.lines().count() == 1 && listed.trim_end().ends_with(&made), "{listed}");
     visit(server.public, 9);
     server.wait_until_nothing_is_in_flight();
     let refusal = firmsight.fails(&["restore", "--from", &made]);

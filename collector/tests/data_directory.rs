@@ -56,6 +56,13 @@ fn adding_a_site_begins_an_installation_only_while_there_is_no_configuration_fil
 }
 
 #[test]
+fn a_time_zone_that_only_c_libraries_understand_does_not_keep_clickhouse_from_starting() {
+    let mut firmsight = Firmsight::new();
+    firmsight.set_variable("TZ", "CET-1CEST");
+    firmsight.ok(ADD);
+}
+
+#[test]
 fn the_file_that_is_found_first_counts() {
     let mut firmsight = Firmsight::new();
     let user_folder = firmsight.folder().join("user");

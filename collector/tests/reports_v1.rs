@@ -727,6 +727,7 @@ async fn only_named_peers_are_answered_where_there_is_a_list() {
         settings: AdminSettings {
             base_url: String::new(),
             script_path: "/lfa.js".to_owned(),
+            public_url: None,
             requests_per_minute: 0,
             metrics_needs_key: false,
             pseudonym_key: [7; 32],

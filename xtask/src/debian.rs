@@ -24,6 +24,9 @@ pub(crate) const FOR_TESTS: &[Program] = &[
     Program { name: "curl", package: "curl", purpose: "the manual's examples, which tests run" },
     Program { name: "nginx", package: "nginx-light", purpose: "a reverse proxy in front of the collector in tests" },
     Program { name: "caddy", package: "caddy", purpose: "a reverse proxy in front of the collector in tests" },
+    Program { name: "apache2", package: "apache2", purpose: "a reverse proxy in front of the collector in tests" },
+    Program { name: "openssl", package: "openssl", purpose: "certificates of the reverse proxies in tests" },
+    Program { name: "promtool", package: "prometheus", purpose: "checks metrics and alarm rules" },
     Program { name: "faketime", package: "faketime", purpose: "moves the clock of a collector under test" },
     Program { name: "php", package: "php-cli", purpose: "checks and runs the WordPress example" },
 ];

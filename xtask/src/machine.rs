@@ -45,6 +45,21 @@ pub(crate) fn start(command: &mut Command) -> Result<Child, Error> {
     })
 }
 
+/// The same command, asked to end (SIGTERM) as soon as this process is gone, however that came: a signal to this process alone must not
+/// leave servers behind. util-linux's `setpriv` does it, without which the command stays as it is.
+pub(crate) fn ended_with_us(command: &Command) -> Command {
+    let mut tied = match crate::debian::has("setpriv") {
+        true => {
+            let mut setpriv = Command::new("setpriv");
+            setpriv.args(["--pdeathsig", "TERM", "--"]).arg(command.get_program());
+            setpriv
+        }
+        false => Command::new(command.get_program()),
+    };
+    tied.args(command.get_args());
+    tied
+}
+
 /// Asks a program to end (SIGTERM, so that it closes in order) and waits until it has.
 pub(crate) fn end(child: &mut Child, what: &str) {
     let asked = Command::new("kill").arg(child.id().to_string()).status();

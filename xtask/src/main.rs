@@ -7,6 +7,7 @@ mod build;
 mod data;
 mod debian;
 mod demo;
+mod dist;
 mod error;
 mod eval;
 mod eval_databases;
@@ -36,6 +37,8 @@ enum Task {
     Test(test::Arguments),
     /// Fetch and build all that is needed and leave target/release/firmsight ready to run.
     Build,
+    /// Make the release: a folder, an archive and a Debian package in target/dist.
+    Dist(dist::Arguments),
     /// Measure and print tables.
     Bench(bench::Arguments),
     /// Judge the resolver on labelled cases.
@@ -65,6 +68,7 @@ fn run(task: Task) -> Result<(), Error> {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Build => build::run(),
+        Task::Dist(arguments) => dist::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Eval(arguments) => eval::run(&arguments),
         Task::Data => data::run(),

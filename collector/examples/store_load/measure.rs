@@ -155,6 +155,7 @@ fn router(store: &Store, folder: &Path) -> Router {
         settings: AdminSettings {
             base_url: "http://127.0.0.1".to_owned(),
             script_path: "/lfa.js".to_owned(),
+            public_url: None,
             requests_per_minute: 0,
             metrics_needs_key: false,
             pseudonym_key: [7; 32],

@@ -58,6 +58,8 @@ pub struct AdminSettings {
     pub base_url: String,
     /// Path of the tracker's script on the site's own hosts, such as `/lfa.js`.
     pub script_path: String,
+    /// Where browsers reach the public listener; `None` stands for the site's own host.
+    pub public_url: Option<String>,
     /// Requests a key may make in a clock minute; 0 means any number.
     pub requests_per_minute: u32,
     /// Whether `/metrics` asks for a key: so where the listener isn't loopback.

@@ -1,7 +1,8 @@
 //! What can be typed.
 
+use super::init::Proxy;
 use crate::{
-    config::TrustedProxy,
+    config::{ListenUrl, PublicUrl, TrustedProxy},
     import::parse::Format,
     ingest::language::Language,
     objection::Objection,
@@ -31,6 +32,16 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Run the collector, with an embedded ClickHouse unless [clickhouse].url is set
     Serve,
+    /// Begin an installation: configuration, data directory, first site, and the lines for page and proxy
+    #[command(
+        after_help = "Example:\n  firmsight init --host www.example.com --proxy nginx --public-url https://stats.example.com\n\n\
+                            What is there already is kept."
+    )]
+    Init(Init),
+    /// Say what works, what doesn't, and what to do first
+    Doctor(List),
+    /// Say what runs here
+    Status(List),
     /// Have the running server read its configuration again; says what is in force and what needs a restart
     Reload,
     /// Say which company is behind addresses, host names or AS numbers
@@ -65,6 +76,9 @@ pub(super) enum Command {
         #[arg(long, value_name = "PLACE")]
         to: Place,
     },
+    /// List or remove the backups in a folder
+    #[command(subcommand)]
+    Backups(Backups),
     /// Bring a backup into an empty data directory or database
     Restore {
         /// What `backup` printed
@@ -74,6 +88,46 @@ pub(super) enum Command {
     /// Answer the rights of a visitor
     #[command(subcommand)]
     Privacy(Privacy),
+    /// Print the manual page
+    #[command(hide = true)]
+    Manual,
+    /// Print completions for a shell
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// Host of the website's pages, exactly as in the address bar; may be given several times
+    #[arg(long = "host", num_args = 1.., value_name = "HOST")]
+    pub(super) hosts: Vec<String>,
+    /// The site's id; made of the first host where it is not given
+    #[arg(long, value_name = "ID")]
+    pub(super) site: Option<SiteId>,
+    /// The site's name for people
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    /// IANA time zone in which its days are counted
+    #[arg(long, default_value = "UTC", value_name = "TZ")]
+    pub(super) timezone: String,
+    /// What it asks before anything is stored or sent
+    #[arg(long, default_value = "required", value_parser = consent, value_name = "required|cookieless|not-required")]
+    pub(super) consent: ConsentMode,
+    /// What stands in front of Firmsight
+    #[arg(long, value_name = "nginx|caddy|apache|none")]
+    pub(super) proxy: Option<Proxy>,
+    /// URL by which visitors' browsers will reach Firmsight, such as https://stats.example.com
+    #[arg(long, value_name = "URL")]
+    pub(super) public_url: Option<PublicUrl>,
+    /// URL by which you will reach the reports, such as https://reports.example.com
+    #[arg(long, value_name = "URL")]
+    pub(super) reports_url: Option<ListenUrl>,
+    /// Where the data goes: /var/lib/firmsight for root, else ~/.local/share/firmsight
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) data_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -344,6 +398,28 @@ pub(super) enum Config {
 }
 
 #[derive(Debug, Subcommand)]
+pub(super) enum Backups {
+    /// List the backups in a folder, newest first
+    List {
+        /// The folder that `backup --to` was given
+        #[arg(long, value_name = "FOLDER")]
+        at: PathBuf,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove all but the newest backups in a folder
+    Prune {
+        /// The folder that `backup --to` was given
+        #[arg(long, value_name = "FOLDER")]
+        at: PathBuf,
+        /// How many are kept
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+        keep: u16,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(super) enum Privacy {
     /// Print everything held of a visitor, one JSON object a line
     Export(Visitor),
@@ -456,6 +532,8 @@ mod tests {
     fn the_contracts_command_lines_are_understood() {
         for line in [
             "serve",
+            "init",
+            "init --host www.example.com --site shop --proxy nginx --public-url https://stats.example.com --data-dir /srv/firmsight",
             "reload",
             "resolve 192.0.2.1 example.com AS714 --json --explain --no-dns --hosts names.txt",
             "resolve -",
@@ -482,6 +560,12 @@ mod tests {
             "privacy export --site shop --visitor LF1.1.0123456789abcdef.1700000000000",
             "privacy erase --site shop --visitor LF1.1.0123456789abcdef.1700000000000",
             "privacy object --cidr 192.0.2.0/24",
+            "backups list --at /srv/backups --json",
+            "backups prune --at /srv/backups --keep 14",
+            "doctor --json",
+            "status",
+            "manual",
+            "completions bash",
         ] {
             let parsed = Arguments::try_parse_from(std::iter::once("firmsight").chain(line.split(' ')));
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
@@ -501,6 +585,8 @@ mod tests {
             ("site add --id a.b --name n --host h", "A-Z a-z 0-9 _ -"),
             ("site add --id a --name n --host h --consent maybe", "cookieless"),
             ("site cookies --id a --language nl", "en, de, fr"),
+            ("init --host a.example --proxy squid", "nginx, caddy, apache, none"),
+            ("init --host a.example --public-url stats.example.com", "https://stats.example.com"),
             ("key create --name n --role owner", "read, write, admin"),
             ("key create --name n --expires tomorrow", "90d"),
             ("key create --name n --expires 0d", "90d"),

@@ -40,6 +40,12 @@ impl Need {
         match command {
             Command::Resolve(_)
             | Command::Config(_)
+            | Command::Backups(_)
+            | Command::Init(_)
+            | Command::Doctor(_)
+            | Command::Status(_)
+            | Command::Manual
+            | Command::Completions { .. }
             | Command::Geoip(Geoip::Status(_) | Geoip::Build(_))
             | Command::Companies(Companies::Show(_)) => Self::Nothing,
             Command::Companies(Companies::Build(build)) if build.output.is_some() => Self::Nothing,
@@ -57,7 +63,7 @@ pub(super) fn prepare(config: &Config, need: Need, file: Option<&Path>) -> Resul
     if need == Need::Nothing {
         return Ok(());
     }
-    process::umask(Mode::from_raw_mode(PRIVATE_UMASK));
+    keep_private();
     let folder = &config.data_dir;
     let is_there = match need {
         Need::Data => has_traces(folder),
@@ -71,7 +77,13 @@ pub(super) fn prepare(config: &Config, need: Need, file: Option<&Path>) -> Resul
     }
 }
 
-fn has_traces(folder: &Path) -> io::Result<bool> {
+/// Has what this process makes from now on be its user's alone, backups included.
+pub(super) fn keep_private() {
+    process::umask(Mode::from_raw_mode(PRIVATE_UMASK));
+}
+
+/// Whether a collector worked in this folder.
+pub(super) fn has_traces(folder: &Path) -> io::Result<bool> {
     // Listing fails where the folder is another user's, and says so.
     fs::read_dir(folder)?;
     Ok(TRACES.iter().any(|name| folder.join(name).exists()))
@@ -107,6 +119,12 @@ fn as_owner(folder: &Path) -> Result<(), CliError> {
     let program = std::env::current_exe().map_err(CliError::Runtime)?;
     let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).uid(user).gid(group).exec();
     Err(CliError::Owner { name, source: error })
+}
+
+/// The user and group that a folder belongs to, where root runs this and they are not root's.
+pub(super) fn other_owner(folder: &Path) -> Option<(u32, u32)> {
+    let metadata = fs::metadata(folder).ok()?;
+    (process::geteuid().is_root() && metadata.uid() != 0).then(|| (metadata.uid(), metadata.gid()))
 }
 
 /// A user's name in the text of `/etc/passwd`.

@@ -74,6 +74,14 @@ fn profiles(text: &mut String, config: &Config) -> Result<Vec<String>, CliError>
     Ok(status.sources.iter().map(|source| source.attribution.clone()).filter(|text| !text.is_empty()).collect())
 }
 
+/// The data files for `doctor`: name, age in days, whether that is old, and what is wrong with it.
+pub(super) fn ages(config: &Config) -> Vec<(String, u64, bool, Option<String>)> {
+    let now = u64::try_from(UnixMillis::now().0 / 1000).unwrap_or_default();
+    let files = setup::database_files(config).unwrap_or_default();
+    let looked_at = files.iter().map(|path| look_at(path, config, now));
+    looked_at.map(|file| (file.path, file.age_days, file.is_old, file.status.err())).collect()
+}
+
 fn look_at(path: &Path, config: &Config, now: u64) -> File {
     // Each by itself, so that one broken file hides no other.
     let opened = Databases::open(std::slice::from_ref(&path.to_owned()));

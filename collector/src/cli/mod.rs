@@ -5,13 +5,17 @@
 
 mod access;
 mod arguments;
+mod backups;
 mod companies;
 mod data_directory;
+mod doctor;
 mod geoip;
 mod geoip_build;
 mod hosts_file;
 mod import;
+mod init;
 mod logging;
+mod manual;
 mod resolve;
 mod traces;
 
@@ -87,6 +91,12 @@ pub(crate) enum CliError {
     NoSite(SiteId),
     #[error("the site {id} has no host: set one with `firmsight site set --id {id} --host HOST`", id = .0.as_str())]
     NoHost(SiteId),
+    #[error("can't write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{0} of the checks above found what doesn't work")]
+    Doctor(u64),
+    #[error("{0} is not given, and there is no terminal to ask on")]
+    Missing(&'static str),
     #[error("can't read standard input: {0}")]
     Input(io::Error),
     #[error("can't write standard output: {0}")]
@@ -118,25 +128,40 @@ pub fn main() -> ExitCode {
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("firmsight: {error}");
-            ExitCode::from(if matches!(error, CliError::Usage(_)) { 2 } else { 1 })
+            ExitCode::from(if matches!(error, CliError::Usage(_) | CliError::Missing(_)) { 2 } else { 1 })
         }
     }
 }
 
 fn run(arguments: Arguments) -> Result<(), CliError> {
-    if let arguments::Command::Config(arguments::Config::Example) = arguments.command {
-        return print(config::EXAMPLE);
-    }
     let file = config::find(arguments.config.as_deref(), |name| std::env::var(name).ok(), Path::exists);
+    // These read no configuration, or write it.
+    let command = match arguments.command {
+        arguments::Command::Config(arguments::Config::Example) => return print(config::EXAMPLE),
+        arguments::Command::Manual => return manual::page(),
+        arguments::Command::Completions { shell } => return manual::completions(shell),
+        arguments::Command::Init(init) => return init::run(init, file),
+        command => command,
+    };
     let config = load(file.as_deref())?;
-    data_directory::prepare(&config, Need::of(&arguments.command, file.is_some()), file.as_deref())?;
-    let is_server = matches!(arguments.command, arguments::Command::Serve);
+    data_directory::prepare(&config, Need::of(&command, file.is_some()), file.as_deref())?;
+    let is_server = matches!(command, arguments::Command::Serve);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
     let traces_to = config.log.traces_to.get().filter(|_| is_server);
     let traces = traces_to.map(|address| Traces::to(address, runtime.handle().clone())).transpose()?;
     let set_log_level = logging::start(&config.log, is_server, traces.as_ref())?;
-    let configuration = reload::Source { read_again: Box::new(move || load(file.as_deref())), set_log_level };
-    let outcome = runtime.block_on(dispatch(config, configuration, arguments.command));
+    let outcome = match command {
+        arguments::Command::Doctor(arguments::List { json }) => {
+            runtime.block_on(doctor::run(&config, file.as_deref(), json))
+        }
+        arguments::Command::Status(arguments::List { json }) => {
+            runtime.block_on(doctor::status(&config, file.as_deref(), json))
+        }
+        command => {
+            let configuration = reload::Source { read_again: Box::new(move || load(file.as_deref())), set_log_level };
+            runtime.block_on(dispatch(config, configuration, command))
+        }
+    };
     if let Some(traces) = traces {
         traces.stop();
     }
@@ -158,7 +183,13 @@ async fn dispatch(config: Config, configuration: reload::Source, command: argume
         Typed::Serve => Ok(serve::run_until_signal(config, configuration).await?),
         Typed::Reload => reload(&config).await,
         Typed::Resolve(arguments) => resolve::run(&config, arguments).await,
-        Typed::Config(arguments::Config::Example) => print(config::EXAMPLE),
+        // `run` did these.
+        Typed::Config(arguments::Config::Example)
+        | Typed::Init(_)
+        | Typed::Doctor(_)
+        | Typed::Status(_)
+        | Typed::Manual
+        | Typed::Completions { .. } => Ok(()),
         Typed::Config(arguments::Config::Check) => {
             serve::check(&config).await?;
             print("the configuration is in order\n")
@@ -200,6 +231,8 @@ async fn dispatch(config: Config, configuration: reload::Source, command: argume
             eprintln!("the key file {} is not in it: keep a copy of that apart", config.key_file().display());
             print(&format!("{}\n", made.place))
         }
+        Typed::Backups(arguments::Backups::List { at, json }) => backups::list(&at, json),
+        Typed::Backups(arguments::Backups::Prune { at, keep }) => backups::prune(&at, keep.into()),
         Typed::Restore { from } => {
             let access = Access::open(&config, Tables::AsTheyAre).await?;
             let outcome = access.execute(Command::Restore(from)).await;

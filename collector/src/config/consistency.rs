@@ -23,6 +23,10 @@ pub(super) fn contradiction(config: &Config) -> Option<String> {
             config.public.listen.port()
         ));
     }
+    // It is written into HTML and into proxies' configuration as it is.
+    if config.public.base_url.get().is_some_and(|url| url.contains(['"', '\'', '<', '>', '&', '?', '#', ' '])) {
+        return Some("public.base_url takes a host and a path, without quotes, `?` and `#`".to_owned());
+    }
     let spool = &config.spool;
     let embedded = config.clickhouse.url.get().is_none().then_some(config.clickhouse.embedded_memory);
     let sizes = [

@@ -279,6 +279,7 @@ mod tests {
             ("[public]\nlisten = \"localhost:8081\"", &["public.listen", "admin.listen", "port 8081"]),
             ("[public]\nlisten = \"example.com:8080\"", &["`public.listen`", "localhost:8080"]),
             ("[public]\nbase_url = \"stats.example.com\"", &["`public.base_url`", "https://stats.example.com"]),
+            ("[public]\nbase_url = 'https://a.example/?\"'", &["public.base_url", "without quotes"]),
             ("[spool]\nmax_bytes = \"1KiB\"", &["spool.max_bytes", "too small", "16 KiB"]),
             ("[spool]\nmax_bytes = \"4MiB\"", &["spool.segment_bytes", "more than spool.max_bytes"]),
             ("[spool]\nsegment_bytes = \"300MiB\"", &["spool.segment_bytes", "at most 256 MiB"]),

@@ -28,8 +28,8 @@ pub(super) struct ScriptAttributes {
     ),
     responses((status = 200, description = "The tag", body = Document<Resource<ScriptAttributes>>), Refusals),
 )]
-// The tag comes from the site's own first host, because the collector stands behind it; ids and hosts have no character
-// that HTML would read otherwise, since both are checked when a site is made.
+// Without a URL in the configuration the tag comes from the site's own first host, because the collector stands behind it. None of
+// these has a character that HTML would read otherwise: they are checked when a site is made, and in the configuration.
 pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
@@ -39,10 +39,12 @@ pub(super) async fn one(
     let host = site.hosts.first().map(String::as_str).unwrap_or_default();
     // An IPv6 address is stored without brackets, no other host has a colon.
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let path = &shared.services.settings.script_path;
+    let settings = &shared.services.settings;
+    let base = settings.public_url.clone().unwrap_or_else(|| format!("https://{host}"));
+    let path = &settings.script_path;
     let attributes = ScriptAttributes {
         script_hash: site.id.to_string(),
-        script_html: format!(r#"<script async src="https://{host}{path}" data-site="{}"></script>"#, site.id),
+        script_html: format!(r#"<script async src="{base}{path}" data-site="{}"></script>"#, site.id),
         timezone: site.timezone.clone(),
     };
     let id = site.id.to_string();

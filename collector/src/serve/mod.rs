@@ -328,8 +328,9 @@ fn greeting(config: &Config, listeners: &Listeners) -> String {
     let public = shown(&listeners.public, config.public.listen);
     let admin = shown(&listeners.admin, config.admin.listen);
     let script = config.tracker.script_path.as_str();
+    let base = config.public.base_url.get().unwrap_or("https://YOUR-HOST");
     format!(
-        "Visitors: http://{public}  put <script async src=\"https://YOUR-HOST{script}\" data-site=\"ID\"></script> on your \
+        "Visitors: http://{public}  put <script async src=\"{base}{script}\" data-site=\"ID\"></script> on your \
          pages (first: firmsight site add --id ID --name NAME --host YOUR-HOST)\n\
          You:      http://{admin}  read reports with a key (firmsight key create --name NAME): \
          curl -H \"Authorization: Token token=TOKEN\" http://{admin}/accounts"

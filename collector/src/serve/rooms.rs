@@ -222,6 +222,7 @@ impl Rooms {
         Ok(AdminSettings {
             base_url: config.admin.base_url.as_str().to_owned(),
             script_path: config.tracker.script_path.as_str().to_owned(),
+            public_url: config.public.base_url.get().map(str::to_owned),
             requests_per_minute: config.limits.api_requests_per_minute,
             metrics_needs_key: !config.admin.listen.ip().is_loopback(),
             pseudonym_key: self.master_key.derive(b"firmsight client id pseudonyms"),

@@ -73,6 +73,11 @@ impl Firmsight {
         self.settings.insert(format!("FIRMSIGHT_{key}"), value.to_owned());
     }
 
+    /// Leaves `FIRMSIGHT_{key}` to the configuration file.
+    pub(crate) fn unset(&mut self, key: &str) {
+        self.settings.remove(&format!("FIRMSIGHT_{key}"));
+    }
+
     /// Sets a variable of every command.
     pub(crate) fn set_variable(&mut self, name: &str, value: &str) {
         self.settings.insert(name.to_owned(), value.to_owned());

@@ -88,6 +88,7 @@ impl Api {
             settings: AdminSettings {
                 base_url: format!("{BASE_URL}/"),
                 script_path: "/lfa.js".to_owned(),
+                public_url: None,
                 requests_per_minute: 0,
                 metrics_needs_key: false,
                 pseudonym_key: [7; 32],

@@ -121,7 +121,8 @@ struct Collector {
 
 impl Collector {
     fn start(config: &Path, public: SocketAddr) -> Result<Self, Error> {
-        let child = machine::start(firmsight(config, &["serve"]).stdin(Stdio::null()))?;
+        let mut serve = machine::ended_with_us(&firmsight(config, &["serve"]));
+        let child = machine::start(serve.stdin(Stdio::null()))?;
         let mut collector = Self { child };
         let deadline = Instant::now() + Duration::from_secs(60);
         while Instant::now() < deadline {

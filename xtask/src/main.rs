@@ -16,6 +16,7 @@ mod machine;
 mod npm_package;
 mod python;
 mod test;
+mod tidy;
 mod tracker;
 
 use clap::{Parser, Subcommand};
@@ -45,6 +46,8 @@ enum Task {
     Eval(eval::Arguments),
     /// Fetch the data files and the embedded ClickHouse into the user's cache folder.
     Data,
+    /// Check the rules of the house that no compiler holds, such as the order of rooms in ARCHITECTURE.md.
+    Tidy(tidy::Arguments),
     /// Build the tracker into target/tracker.
     Tracker {
         /// Make the npm package @firmsight/tracker of it, in target/npm/tracker.
@@ -72,6 +75,7 @@ fn run(task: Task) -> Result<(), Error> {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Eval(arguments) => eval::run(&arguments),
         Task::Data => data::run(),
+        Task::Tidy(arguments) => tidy::run(&arguments),
         Task::Tracker { npm: false } => tracker::run(),
         Task::Tracker { npm: true } => npm_package::run(),
     }

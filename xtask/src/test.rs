@@ -1,6 +1,6 @@
 //! `cargo xtask test`: all set-up, then every check that decides what lands.
 
-use crate::{browser, build, data, debian, error::Error, fuzzing, machine, python};
+use crate::{browser, build, data, debian, error::Error, fuzzing, machine, python, tidy};
 use std::{
     process::Command,
     time::{Duration, Instant},
@@ -25,6 +25,7 @@ const STEPS: &[Step] = &[
     Step { name: "Python packages for tests", run: python::set_up },
     Step { name: "data, embedded ClickHouse, tracker", run: build::set_up },
     Step { name: "data for tests", run: data::for_tests },
+    Step { name: "rules of the house", run: tidy::check_this },
     Step { name: "formatting", run: || cargo(&["fmt", "--all", "--check"]) },
     Step {
         name: "lints",

@@ -119,11 +119,11 @@ pub(super) struct Init {
     /// What stands in front of Firmsight
     #[arg(long, value_name = "nginx|caddy|apache|none")]
     pub(super) proxy: Option<Proxy>,
-    /// URL by which visitors' browsers will reach Firmsight, such as https://stats.example.com
-    #[arg(long, value_name = "URL")]
+    /// URL by which visitors' browsers will reach Firmsight
+    #[arg(long, value_name = "https://HOST")]
     pub(super) public_url: Option<PublicUrl>,
-    /// URL by which you will reach the reports, such as https://reports.example.com
-    #[arg(long, value_name = "URL")]
+    /// URL by which you will reach the reports
+    #[arg(long, value_name = "https://HOST")]
     pub(super) reports_url: Option<ListenUrl>,
     /// Where the data goes: /var/lib/firmsight for root, else ~/.local/share/firmsight
     #[arg(long, value_name = "FOLDER")]

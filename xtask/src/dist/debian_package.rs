@@ -15,7 +15,7 @@ const PLACES: &[(&str, &str)] = &[
     ("firmsight", "usr/lib/firmsight/firmsight"),
     ("libchdb.so", "usr/lib/firmsight/libchdb.so"),
     ("geoip", "usr/lib/firmsight/geoip"),
-    ("firmsight.toml", "usr/share/doc/firmsight/firmsight.toml"),
+    ("firmsight.example.toml", "usr/share/doc/firmsight/firmsight.example.toml"),
     ("firmsight.service", "lib/systemd/system/firmsight.service"),
     ("proxies", "usr/share/doc/firmsight/proxies"),
     ("LICENSE-MIT", "usr/share/doc/firmsight/LICENSE-MIT"),
@@ -73,7 +73,9 @@ pub(super) fn make(release: &Path, folder: &Path) -> Result<PathBuf, Error> {
         let (from, to) = (release.join(from), root.join(to));
         let parent = to.parent().unwrap_or(&root).to_owned();
         fs::create_dir_all(&parent).map_err(Error::file(&parent))?;
-        machine::run(Command::new("cp").args(["--recursive", "--reflink=auto"]).arg(&from).arg(&to))?;
+        machine::run(
+            Command::new("cp").args(["--recursive", "--preserve=timestamps", "--reflink=auto"]).arg(&from).arg(&to),
+        )?;
     }
     let bin = root.join("usr/bin");
     fs::create_dir_all(&bin).map_err(Error::file(&bin))?;

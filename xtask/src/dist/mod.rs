@@ -83,7 +83,8 @@ fn contents(binary: &Path) -> Result<Vec<Content>, Error> {
     let mut contents = vec![
         file("firmsight", binary.to_owned(), 0o755),
         file("libchdb.so", library, 0o644),
-        file("firmsight.toml", root.join("examples/firmsight.toml"), 0o644),
+        // Not `firmsight.toml`: that would be read as the configuration by who works in this folder.
+        file("firmsight.example.toml", root.join("examples/firmsight.toml"), 0o644),
         file("firmsight.service", root.join("examples/systemd/firmsight.service"), 0o644),
         file("LICENSE-MIT", root.join("LICENSE-MIT"), 0o644),
         file("LICENSE-APACHE", root.join("LICENSE-APACHE"), 0o644),
@@ -132,7 +133,12 @@ fn place(content: &Content, folder: &Path) -> Result<(), Error> {
         fs::create_dir_all(parent).map_err(Error::file(parent))?;
     }
     match &content.source {
-        Source::File(path) => fs::copy(path, &target).map(drop).map_err(Error::file(path))?,
+        Source::File(path) => {
+            fs::copy(path, &target).map_err(Error::file(path))?;
+            let written = fs::metadata(path).and_then(|metadata| metadata.modified()).map_err(Error::file(path))?;
+            let copy = File::options().write(true).open(&target).map_err(Error::file(&target))?;
+            copy.set_modified(written).map_err(Error::file(&target))?;
+        }
         Source::Text(text) => fs::write(&target, text).map_err(Error::file(&target))?,
     }
     fs::set_permissions(&target, fs::Permissions::from_mode(content.mode)).map_err(Error::file(&target))
@@ -143,10 +149,17 @@ fn pack(contents: &[Content], folder: &Path, archive: &Path) -> Result<(), Error
     let failed = Error::file(archive);
     let file = File::create(archive).map_err(Error::file(archive))?;
     let mut builder = tar::Builder::new(GzEncoder::new(file, Compression::fast()));
-    builder.mode(tar::HeaderMode::Deterministic);
     for content in contents {
+        let path = folder.join(&content.name);
+        let packed = File::open(&path).map_err(Error::file(&path))?;
+        let mut header = tar::Header::new_gnu();
+        // With its own time: a data file without a date in it is as old as that says.
+        header.set_metadata_in_mode(&packed.metadata().map_err(Error::file(&path))?, tar::HeaderMode::Complete);
+        header.set_mode(content.mode);
+        header.set_uid(0);
+        header.set_gid(0);
         let inside = format!("firmsight-{VERSION}-{PLATFORM}/{}", content.name);
-        builder.append_path_with_name(folder.join(&content.name), inside).map_err(Error::file(archive))?;
+        builder.append_data(&mut header, inside, packed).map_err(Error::file(archive))?;
     }
     builder.into_inner().and_then(GzEncoder::finish).map(drop).map_err(failed)
 }

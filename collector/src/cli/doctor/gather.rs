@@ -107,14 +107,20 @@ async fn dns(config: &Config) -> Dns {
 /// What a browser would get there.
 async fn fetch(url: &str) -> Result<Fetched, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let connector = HttpsConnectorBuilder::new().with_native_roots().map_err(|error| text(&error))?;
-    let client = Client::builder(TokioExecutor::new()).build(connector.https_or_http().enable_http1().build());
     let request = Request::get(url)
         .header(header::USER_AGENT, "firmsight doctor")
         .body(Empty::<Bytes>::new())
         .map_err(|error| text(&error))?;
+    let builder = Client::builder(TokioExecutor::new());
     let fetching = async {
-        let (head, body) = client.request(request).await.map_err(|error| causes(&error))?.into_parts();
+        // Without TLS no certificates are needed, which a bare machine doesn't have.
+        let answer = if url.starts_with("http://") {
+            builder.build_http().request(request).await
+        } else {
+            let connector = HttpsConnectorBuilder::new().with_native_roots().map_err(|error| text(&error))?;
+            builder.build(connector.https_only().enable_http1().build()).request(request).await
+        };
+        let (head, body) = answer.map_err(|error| causes(&error))?.into_parts();
         let body = Limited::new(body, MAX_PAGE_BYTES).collect().await.map_err(|error| error.to_string())?.to_bytes();
         let date = head.headers.get(header::DATE).and_then(|date| date.to_str().ok());
         let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|date| date.timestamp().as_second());

@@ -1,14 +1,14 @@
 //! The admin listener: what every request passes through, whichever room answers it.
 //!
 //! The rooms that translate (`leadfeeder`, `api`, …) are siblings. None knows another, and this room knows none of them:
-//! each describes itself as [`Routes`], and `serve::admin_listener`, which lists them, hands them to [`router`]. A request
+//! each describes itself as `Routes`, and `serve::admin_listener`, which lists them, hands them to `router`. A request
 //! passes through these parts:
 //!
 //! 1. `allow_list` refuses peers that the owner did not name.
 //! 2. `authentication` finds out who asks, counts the request against the allowance and hands a
-//!    [`Caller`](authentication::Caller) on, which knows the sites it may see and writes the audit record.
-//! 3. The sibling's handler reads the request with [`wire`], asks `reports` or `control`, and writes the answer.
-//! 4. Every refusal is one [`Problem`](problem::Problem); the sibling whose path it is under writes it in its own form.
+//!    `Caller` on, which knows the sites it may see and writes the audit record.
+//! 3. The sibling's handler reads the request with `wire`, asks `reports` or `control`, and writes the answer.
+//! 4. Every refusal is one `Problem`; the sibling whose path it is under writes it in its own form.
 //!
 //! SQL stands here in `audit` and `usage` alone, for their own tables.
 

@@ -1,7 +1,7 @@
 //! Every refusal of the admin listener, and the one place that gives it a status.
 //!
 //! Code that refuses need not know how the refusal is written: [`Problem`] answers with its status and leaves
-//! [`ProblemDetails`] in the response's extensions. Around everything, [`write`] lets the sibling whose path the request is
+//! [`ProblemDetails`] in the response's extensions. Around everything, [`write()`] lets the sibling whose path the request is
 //! under write them in its own form: `api` as `application/problem+json` (RFC 9457), `leadfeeder` as JSON:API.
 
 use super::audit::AuditFull;

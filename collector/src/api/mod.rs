@@ -3,9 +3,9 @@
 //! # Conventions
 //! - A site is named in the path: `/v1/sites/{site}/…`. What a key may not see does not exist for it (404).
 //! - Lists answer `{"data": […], "next_cursor": …}`, or the rows alone as CSV or NDJSON, by `Accept` or `format=`
-//!   ([`mod@format`]). Where a list goes on, `next_cursor` and a `Link` header with `rel="next"` say how ([`cursor`]).
+//!   (`format`). Where a list goes on, `next_cursor` and a `Link` header with `rel="next"` say how (`cursor`).
 //! - Dates are `start_date` and `end_date`, as in the Leadfeeder-shaped half.
-//! - Refusals are problem details with a stable type ([`refusals`]).
+//! - Refusals are problem details with a stable type (`refusals`).
 //! - What an endpoint takes and answers is described where it is written; `admin::openapi` gathers it.
 
 #![allow(unused_qualifications, reason = "utoipa's macros write paths in full")]

@@ -1,9 +1,9 @@
 //! The requests of the Leadfeeder API, as JSON:API documents.
 //!
 //! Existing clients of that product work against it with only the base URL changed; docs/reports-api.md describes it for its
-//! users. Each file is one resource: it reads the request, asks `reports`, and shapes [`documents`].
+//! users. Each file is one resource: it reads the request, asks `reports`, and shapes `documents`.
 //!
-//! The only thing here that runs by itself is [`ExportWorker`], which makes the files that [`exports`] were asked for.
+//! The only thing here that runs by itself is [`ExportWorker`], which makes the files that `exports` were asked for.
 
 #![allow(unused_qualifications, reason = "utoipa's macros write paths in full")]
 

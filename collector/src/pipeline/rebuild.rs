@@ -7,7 +7,7 @@
 //!    included: their visitors and event times are what may have changed. Mostly that is the visitor of the
 //!    new row alone. When the same event came twice for two visitors (a consent given in between, a retry from
 //!    another network), both are rebuilt, and it counts for the one whose row came first: never twice.
-//! 2. *Their events*, around the touched times ([`Window`]). The inner select finds keys by visitor and event time, the outer
+//! 2. *Their events*, around the touched times (`Window`). The inner select finds keys by visitor and event time, the outer
 //!    one reads every row of those keys and chooses the first arrival. `FINAL` would give the same but has to read all columns
 //!    of all events of the site in that time, because a filter by visitor must not come before the choice
 //!    (docs/decisions/0002-counting.md has figures).

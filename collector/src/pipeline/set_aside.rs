@@ -5,7 +5,7 @@
 //! it is set aside: the rest goes on, and it is retried alone, less and less often. Its base rows are stored like
 //! all others; only what derives from them stays as it was.
 //!
-//! At most [`MAX_SET_ASIDE`] are kept. The one that has waited longest goes first, and is counted.
+//! At most `MAX_SET_ASIDE` are kept. The one that has waited longest goes first, and is counted.
 
 use super::{local_day::LocalDay, visits::Span};
 use crate::time::UnixMillis;
@@ -77,7 +77,7 @@ pub struct SetAsideCounts {
     pub waiting: u64,
     /// Ever set aside by this process.
     pub total: u64,
-    /// Given up because more than [`MAX_SET_ASIDE`] waited.
+    /// Given up because more than `MAX_SET_ASIDE` waited.
     pub pushed_out: u64,
 }
 

@@ -1,8 +1,8 @@
 //! What waits in the spool: a beacon that passed every rule at the door, and counts of what did not.
 //!
 //! Records are stored with postcard, field after field in the order of the source and without names, and enums by the
-//! numbers of [`codes`](super::codes). A field that is added, moved or changes its type needs a new
-//! [`VERSION`](super::segment::VERSION) and a reader for the old order.
+//! numbers of `codes`. A field that is added, moved or changes its type needs a new
+//! `VERSION` and a reader for the old order.
 
 use super::codes::{self, ADDRESS_HOST_NAME, ADDRESS_IP, RECORD_BEACON, RECORD_DROPS};
 use crate::{

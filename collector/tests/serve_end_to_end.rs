@@ -9,7 +9,12 @@ use binary::{APPLE, Firmsight, Running, pageview, post_beacon, request, wait_for
 use collector::metrics::Metric;
 use load::{Senders, assert_stored_once};
 use rustix::process::Signal;
-use std::{collections::HashSet, io::Read, net::TcpStream};
+use std::{
+    collections::HashSet,
+    io::Read,
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 use uuid::Uuid;
 
 const CLIENT: &str = "LF1.1.0123456789abcdef.1700000000000";

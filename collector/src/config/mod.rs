@@ -454,6 +454,8 @@ pub struct Limits {
     pub api_requests_per_minute: u32,
     /// Beacons of one address; 0 = off.
     pub beacons_per_address_per_minute: u32,
+    /// Withdrawals of one network (/24, /56); 0 = off.
+    pub forgets_per_network_per_minute: u32,
     /// Events of one visitor that are stored in a day; 0 = off.
     pub events_per_visitor_per_day: u32,
     /// Bytes of their texts; 0 = off.
@@ -479,6 +481,7 @@ impl Default for Limits {
         Self {
             api_requests_per_minute: 100,
             beacons_per_address_per_minute: 600,
+            forgets_per_network_per_minute: 30,
             events_per_visitor_per_day: 10_000,
             bytes_per_visitor_per_day: Bytes::mebibytes(16),
             public_connections: 10_000,

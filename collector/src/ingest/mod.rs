@@ -64,6 +64,8 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// Beacons that one address (an IPv6 /64) may send a minute; 0 = no limit. Default 600: offices share addresses.
     pub beacons_per_address_per_minute: u32,
+    /// Withdrawals (`forget`) that one network (a /24, an IPv6 /56) may send a minute; 0 = no limit. Default 30.
+    pub forgets_per_network_per_minute: u32,
     /// Bodies that arrive in pieces and are waited for at the same time. Default 1,024, at most 64 MiB together.
     pub max_bodies_in_flight: usize,
     /// Life of the renewed `_lfa` cookie, where the site has no shorter one. Default 400 days, the most that browsers grant.
@@ -81,6 +83,7 @@ impl Default for Settings {
             client_ip_header: http::HeaderName::from_static("x-forwarded-for"),
             body_timeout: Duration::from_secs(10),
             beacons_per_address_per_minute: 600,
+            forgets_per_network_per_minute: 30,
             max_bodies_in_flight: 1024,
             client_id_life: ClientIdLife::LONGEST,
             access_networks: AccessNetworks::AskDns,

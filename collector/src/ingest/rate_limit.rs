@@ -54,9 +54,21 @@ impl RateLimit {
     /// # Errors
     /// Milliseconds until the next one is allowed.
     pub fn take(&self, address: IpAddr, now: UnixMillis) -> Result<(), u64> {
+        self.take_prefix(address, (32, 64), now)
+    }
+
+    /// The same for the whole network, a /24 or a /56: what a provider gives to one customer, or a bit more.
+    ///
+    /// # Errors
+    /// Milliseconds until the next one is allowed.
+    pub fn take_network(&self, address: IpAddr, now: UnixMillis) -> Result<(), u64> {
+        self.take_prefix(address, (24, 56), now)
+    }
+
+    fn take_prefix(&self, address: IpAddr, (v4_bits, v6_bits): (u32, u32), now: UnixMillis) -> Result<(), u64> {
         let subscriber = match address {
-            IpAddr::V4(v4) => (false, u64::from(v4.to_bits())),
-            IpAddr::V6(v6) => (true, (v6.to_bits() >> 64) as u64),
+            IpAddr::V4(v4) => (false, u128::from(v4.to_bits() >> (32 - v4_bits))),
+            IpAddr::V6(v6) => (true, v6.to_bits() >> (128 - v6_bits)),
         };
         let key = self.hasher.hash_one(subscriber);
         let now = u64::try_from(now.0).unwrap_or(0) * MICROS_PER_MS;
@@ -121,6 +133,22 @@ mod tests {
         assert!(limit.take("2001:db8::1".parse().unwrap(), now).is_ok());
         assert!(limit.take("2001:db8::2".parse().unwrap(), now).is_err());
         assert!(limit.take("2001:db8:0:1::2".parse().unwrap(), now).is_ok());
+    }
+
+    #[test]
+    fn a_network_of_24_or_56_bits_counts_as_one_where_the_network_is_asked_for() {
+        let limit = RateLimit::per_minute(1).unwrap();
+        let now = UnixMillis(1_800_000_000_000);
+        for (address, is_allowed) in [
+            ("192.0.2.1", true),
+            ("192.0.2.200", false),
+            ("192.0.3.1", true),
+            ("2001:db8::1", true),
+            ("2001:db8:0:ff::1", false),
+            ("2001:db8:0:100::1", true),
+        ] {
+            assert_eq!(limit.take_network(address.parse().unwrap(), now).is_ok(), is_allowed, "{address}");
+        }
     }
 
     #[test]

@@ -104,13 +104,13 @@ impl Batch {
         }
         let mut position = 0;
         for beacon in &mut self.kept {
-            let (site, day) = (&beacon.site, beacon.received.day());
+            let (site, received) = (&beacon.site, beacon.received);
             beacon.events.retain(|event| {
                 let given_up = positions.contains(&position);
                 position += 1;
                 if given_up {
-                    self.keys.remove(&BaseKey::new(site, event));
-                    *self.dropped.entry((site.clone(), day, DropReason::Unstorable)).or_default() += 1;
+                    self.keys.remove(&BaseKey::new(site, received, event));
+                    *self.dropped.entry((site.clone(), received.day(), DropReason::Unstorable)).or_default() += 1;
                 }
                 !given_up
             });
@@ -182,7 +182,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
             let forgotten_until = forgotten.get(&(beacon.site.to_string(), visitor.0)).copied();
             let mut events = std::mem::take(&mut beacon.events);
             events.retain(|event| {
-                let key = BaseKey::new(&beacon.site, event);
+                let key = BaseKey::new(&beacon.site, beacon.received, event);
                 let case = Case {
                     site: site.map(AsRef::as_ref),
                     beacon,

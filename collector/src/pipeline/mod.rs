@@ -5,7 +5,7 @@
 //! a drop with a reason. Then it is stored, and every step of storing can be repeated without changing a number:
 //!
 //! 1. Rows go into `events` under a token, and are keyed by what a retry repeats exactly.
-//! 2. Visitors who asked for it are forgotten ([`forget`]).
+//! 2. Visitors who asked for it get a tombstone; they are erased apart ([`forget`]).
 //! 3. Visits around the rows are rebuilt, then company days ([`rebuild`]), from [`visits`], the core that counts.
 //! 4. Drop counts are written, one row per batch, site, day and reason.
 //! 5. Only then is the segment removed and are its events counted as stored or dropped.
@@ -38,7 +38,7 @@ mod fixtures;
 
 use self::{
     batch::Batch,
-    forget::{Forgotten, erase_events, erase_visits},
+    forget::{Erasures, Forgotten, leave_tombstones},
     rebuild::{Affected, BaseKey, NoProfiles, Rebuilder, Scope, Touched},
     set_aside::{SetAside, SetAsideCounts},
     verdicts::Resolve,
@@ -172,6 +172,7 @@ pub struct Pipeline<R, K> {
     rebuilder: Arc<Rebuilder>,
     /// None for batches that a person brings.
     allowance: Option<VisitorAllowance>,
+    erasures: Arc<Erasures>,
     failures: Arc<AtomicU64>,
 }
 
@@ -181,7 +182,7 @@ struct Round {
     batches: Vec<Batch>,
     affected: Affected,
     scope: Scope,
-    /// Who asked to be forgotten in the batches stored so far.
+    /// Who asked to be forgotten in the batches stored so far; they are erased when all of the round is stored.
     forgotten: Vec<Forgotten>,
     /// Why the first of the refused batches was refused.
     refusal: Option<StoreError>,
@@ -207,7 +208,18 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         let profiles: Arc<dyn ProfileLookup> = Arc::new(NoProfiles);
         let rebuilder = Arc::new(Rebuilder::new(store.clone(), settings.visit_timeout, profiles));
         let allowance = Some(VisitorAllowance::new(settings.visitor_allowance));
-        Self { settings, store, resolver, keys, snapshot, counters, rebuilder, allowance, failures: Arc::default() }
+        Self {
+            settings,
+            store,
+            resolver,
+            keys,
+            snapshot,
+            counters,
+            rebuilder,
+            allowance,
+            erasures: Arc::default(),
+            failures: Arc::default(),
+        }
     }
 
     /// The same pipeline, which writes down what is known about the companies it counts.
@@ -230,6 +242,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
             counters,
             rebuilder: Arc::clone(&self.rebuilder),
             allowance: None,
+            erasures: Arc::clone(&self.erasures),
             failures: Arc::clone(&self.failures),
         }
     }
@@ -267,6 +280,8 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         // An earlier call may have failed half-way, in another process even.
         let mut round = Round { batches: vec![batch], ..Round::new(Scope::WholeDays) };
         self.store_round(&mut round).await?;
+        // Who brings a batch waits for it.
+        self.erase(&round.forgotten).await?;
         Ok(self.count(&round))
     }
 
@@ -315,23 +330,17 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     /// Brings the visits around stored rows up to date, where that was not done yet.
     async fn rebuild_batches(&self, round: &mut Round) -> Result<(), PipelineError> {
         for batch in round.batches.iter_mut().filter(|batch| batch.stored.is_some() && !batch.has_visits) {
+            leave_tombstones(&self.store, &batch.forgotten).await?;
             round.forgotten.append(&mut batch.forgotten);
-            self.rebuild_visits(batch, &round.forgotten, &mut round.affected).await?;
+            self.rebuild_visits(batch, &mut round.affected).await?;
         }
         Ok(())
     }
 
-    /// Erases who asked for it in this batch or before it in the round (this one may have been decided before that was
-    /// known), and brings the visits of a stored batch up to date.
-    async fn rebuild_visits(
-        &self,
-        batch: &mut Batch,
-        forgotten: &[Forgotten],
-        affected: &mut Affected,
-    ) -> Result<(), PipelineError> {
-        let also = if forgotten.is_empty() { Touched::default() } else { erase_events(&self.store, forgotten).await? };
+    /// Brings the visits of a stored batch up to date.
+    async fn rebuild_visits(&self, batch: &mut Batch, affected: &mut Affected) -> Result<(), PipelineError> {
         let keys: Vec<&BaseKey> = batch.keys.iter().collect();
-        self.rebuilder.rebuild_visits(&self.snapshot.load_full(), &keys, also, affected).await?;
+        self.rebuilder.rebuild_visits(&self.snapshot.load_full(), &keys, Touched::default(), affected).await?;
         batch.keys = HashSet::new();
         batch.has_visits = true;
         Ok(())
@@ -357,9 +366,6 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
             self.store_batches(round).await?;
         }
         self.rebuilder.rebuild_totals(&self.snapshot.load_full(), &round.affected, round.scope).await?;
-        if !round.forgotten.is_empty() {
-            erase_visits(&self.store, &round.forgotten).await?;
-        }
         let version = self.rebuilder.versions().next();
         let drops: Vec<_> = round.batches.iter().flat_map(|batch| batch.drop_rows(version)).collect();
         Ok(self.store.insert_drops(&drops).await?)

@@ -34,6 +34,7 @@ pub use companies::NoProfiles;
 use self::isolation::within_limits;
 use super::{
     local_day::{LocalDay, zone},
+    rows::stored_clock,
     set_aside::Quarantine,
     visits::{Span, VisitTimeout},
 };
@@ -108,7 +109,7 @@ impl Versions {
 pub struct BaseKey {
     /// Site id.
     pub site: CompactString,
-    /// The client's own clock.
+    /// The client's own clock, as it is stored.
     pub at: UnixMillis,
     /// The event's id.
     pub event_id: Uuid,
@@ -117,8 +118,8 @@ pub struct BaseKey {
 impl BaseKey {
     /// The key of an event's row.
     #[must_use]
-    pub fn new(site: &SiteId, event: &SpooledEvent) -> Self {
-        Self { site: site.as_str().into(), at: event.at, event_id: event.id }
+    pub fn new(site: &SiteId, received: UnixMillis, event: &SpooledEvent) -> Self {
+        Self { site: site.as_str().into(), at: stored_clock(event.at, received), event_id: event.id }
     }
 }
 

@@ -64,6 +64,22 @@ pub fn event_time(beacon: &SpooledBeacon, event: &SpooledEvent) -> UnixMillis {
     UnixMillis(beacon.received.0.saturating_sub(age))
 }
 
+/// How far a browser's clock may be from the collector's for an event to be stored under it, in milliseconds: 31 days.
+pub const MAX_CLOCK_OFFSET_MS: i64 = 31 * 86_400_000;
+
+/// The browser's clock as base rows are stored under it. One that is further off than [`MAX_CLOCK_OFFSET_MS`] is folded into the
+/// year 2000: still the same for each retry, because it hangs on nothing that the collector knows, but all such clocks share one
+/// partition, where they would choose as many as they like (docs/decisions/0071-clocks.md).
+#[must_use]
+pub fn stored_clock(at: UnixMillis, received: UnixMillis) -> UnixMillis {
+    const YEAR_2000: i64 = beacon::MIN_AT_MS as i64;
+    const YEAR: i64 = 365 * 86_400_000;
+    if at.0.abs_diff(received.0) <= MAX_CLOCK_OFFSET_MS as u64 {
+        return at;
+    }
+    UnixMillis(YEAR_2000 + at.0.rem_euclid(YEAR))
+}
+
 /// The version of a base row, counted down from its receipt so that the first arrival replaces all
 /// later ones. Within one millisecond the visitor decides, so that which row survives never depends on
 /// the order in which parts are merged.
@@ -99,7 +115,7 @@ fn row(
     let company = verdict.company.as_ref();
     EventRow {
         site: beacon.site.as_str().into(),
-        at: event.at,
+        at: stored_clock(event.at, beacon.received),
         event_id: event.id,
         event_type: event.kind.as_str().into(),
         event_time: event_time(beacon, event),
@@ -211,6 +227,21 @@ mod tests {
             beacon.events[0].at = UnixMillis(at);
             assert_eq!(event_time(&beacon, &beacon.events[0]).0, expected, "sent {sent:?}, at {at}");
         }
+    }
+
+    #[test]
+    fn wild_clocks_share_a_year_and_stay_what_they_are_whenever_they_arrive() {
+        const NOW: i64 = 1_700_000_000_000;
+        let stored = |at: i64, received: i64| stored_clock(UnixMillis(at), UnixMillis(received)).0;
+        for at in [NOW, NOW - MAX_CLOCK_OFFSET_MS, NOW + MAX_CLOCK_OFFSET_MS] {
+            assert_eq!(stored(at, NOW), at);
+        }
+        let year_2000 = 946_684_800_000..978_307_200_000;
+        for at in [i64::MIN, -1, 0, NOW - MAX_CLOCK_OFFSET_MS - 1, NOW + MAX_CLOCK_OFFSET_MS + 1, i64::MAX] {
+            assert!(year_2000.contains(&stored(at, NOW)), "{at}");
+            assert_eq!(stored(at, NOW), stored(at, NOW + 60_000), "{at}");
+        }
+        assert_ne!(stored(5, NOW), stored(6, NOW));
     }
 
     #[test]

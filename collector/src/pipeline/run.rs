@@ -45,16 +45,30 @@ struct Rounds<'a> {
 impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     /// Empties the spool until it is closed and empty or the shutdown begins; then the current round may go on
     /// for [`super::Settings::shutdown_deadline`], after which its segments go back to the spool.
+    ///
+    /// Withdrawals are carried out beside that, and once more at the end.
     pub async fn run(&self, spool: Spool, shutdown: CancellationToken) {
+        let is_empty = CancellationToken::new();
+        let rounds = async {
+            self.run_rounds(spool, &shutdown).await;
+            is_empty.cancel();
+        };
+        tokio::join!(rounds, self.erase_regularly(is_empty.clone()));
+        if !shutdown.is_cancelled() {
+            self.erase_waiting().await;
+        }
+    }
+
+    async fn run_rounds(&self, spool: Spool, shutdown: &CancellationToken) {
         let mut rounds =
-            Rounds { spool: &spool, shutdown: &shutdown, started: UnixMillis::now(), count_took: Duration::ZERO };
+            Rounds { spool: &spool, shutdown, started: UnixMillis::now(), count_took: Duration::ZERO };
         loop {
             let next = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 next = spool.next_segment() => next,
                 () = sleep(SET_ASIDE_PAUSE) => {
-                    self.retry_set_aside(&shutdown).await;
+                    self.retry_set_aside(shutdown).await;
                     continue;
                 }
             };
@@ -71,7 +85,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
                     break;
                 }
             }
-            self.retry_set_aside(&shutdown).await;
+            self.retry_set_aside(shutdown).await;
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = sleep_until(began + self.settings.round_interval) => {}
@@ -105,6 +119,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
             }
         }
         self.count(&round);
+        self.erasures.add(round.forgotten);
         for held in held {
             if let Err(error) = rounds.spool.remove(held.segment).await {
                 tracing::error!(%error, "a stored segment could not be removed; it will be stored again, which changes nothing");

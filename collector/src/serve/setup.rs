@@ -182,6 +182,7 @@ pub(super) fn ingest(config: &Config) -> Result<ingest::Settings, SetupError> {
         client_ip_header: config.public.client_ip_header.get(),
         body_timeout: config.limits.request_body_timeout.get(),
         beacons_per_address_per_minute: config.limits.beacons_per_address_per_minute,
+        forgets_per_network_per_minute: config.limits.forgets_per_network_per_minute,
         access_networks: match config.resolver.access_networks {
             crate::config::AccessNetworks::AskDns => ingest::AccessNetworks::AskDns,
             crate::config::AccessNetworks::Drop => ingest::AccessNetworks::Drop,

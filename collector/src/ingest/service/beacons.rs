@@ -139,6 +139,15 @@ impl<S: EventSink> Inner<S> {
                 reject(&beacon, rule, problem)
             };
         };
+        let withdraws = beacon.events.iter().any(|event| event.kind == EventKind::Forget);
+        // Before the steps, which keep a withdrawal whatever else they say.
+        if withdraws && let Some(wait_ms) = self.forget_wait(sender.address, now) {
+            let rule = RejectRule::RateLimit;
+            let detail = "too many withdrawals from one network ([limits] forgets_per_network_per_minute)";
+            let mut problem = Problem::of_rule(rule, "", detail);
+            problem.retry_after = Some(wait_ms.div_ceil(1000).max(1));
+            return reject(&beacon, rule, problem);
+        }
         // A page of another host doesn't take along those of the site's own.
         let strays: Vec<_> = beacon.events.iter().map(|event| steps::page_host_of(site, event)).collect();
         if strays.iter().any(Option::is_none) {
@@ -173,7 +182,6 @@ impl<S: EventSink> Inner<S> {
                 self.settings.access_networks
             },
         });
-        let withdraws = beacon.events.iter().any(|event| event.kind == EventKind::Forget);
         match outcome {
             Outcome::Keep => self.counters.lose(beacon.lost),
             Outcome::Drop(reason) => {
@@ -212,6 +220,11 @@ impl<S: EventSink> Inner<S> {
         }
         let beacon = spooled(site, sender.address, &user_agent, &parts.headers, now, beacon);
         Decision::Keep { beacon, answer }
+    }
+
+    /// Milliseconds until this network may withdraw again; `None` when it may now, which counts.
+    pub(super) fn forget_wait(&self, address: IpAddr, now: UnixMillis) -> Option<u64> {
+        self.forget_limit.as_ref()?.take_network(address, now).err()
     }
 
     fn drop_events(&self, site: &Site, now: UnixMillis, reason: DropReason, events: u64) {

@@ -77,6 +77,14 @@ impl Rebuilder {
         self.store.insert("set_aside", None, &[self.row(&entry, false)]).await
     }
 
+    /// Counts these visitors with all others again: little is left of them.
+    pub(in super::super) fn release_visitors(&self, touched: &Touched) {
+        let mut quarantine = self.quarantine.lock().unwrap_or_else(PoisonError::into_inner);
+        for (site, visitor) in touched.0.keys() {
+            quarantine.release(&Subject::Visitor { site: site.clone(), visitor: *visitor });
+        }
+    }
+
     /// Takes over what an earlier process set aside, once.
     pub(super) async fn recall_set_aside(&self) -> Result<(), StoreError> {
         if self.has_recalled.get().is_some() {

@@ -289,3 +289,38 @@ async fn what_visitors_say_of_themselves_is_kept_though_properties_are_not_read(
     assert_eq!(said, [("ada@example.com".to_owned(), "Ada".to_owned(), String::new())]);
     world.stop.cancel();
 }
+
+#[tokio::test]
+async fn clocks_from_all_centuries_make_no_more_partitions_than_honest_ones_and_repeats_count_once() {
+    let world = World::with(UNLIMITED).await;
+    let clocks = (2000..2050).map(|year| UnixMillis(946_684_800_000 + (year - 2000) * 31_557_600_000));
+    let events: Vec<_> = clocks.map(|at| SpooledEvent { at, ..event(EventKind::Pageview) }).collect();
+    for _ in 0..2 {
+        world.send(beacon(666, "198.51.100.1", events.clone())).await;
+        world.settled().await;
+    }
+    let sql = "SELECT uniqExact(partition) FROM system.parts WHERE database = currentDatabase() AND table = 'events' AND active";
+    let partitions = world.all::<u64>(sql).await[0];
+    assert!(partitions <= 3, "{partitions} partitions");
+    assert_eq!(world.all::<u64>("SELECT count() FROM events FINAL").await, [50]);
+    assert_eq!(world.all::<u64>("SELECT toUInt64(sum(pageviews)) FROM visits FINAL").await, [50]);
+    world.stop.cancel();
+}
+
+#[tokio::test]
+async fn withdrawals_with_ids_that_nobody_has_delay_nobody_and_real_ones_are_carried_out() {
+    let world = World::with(UNLIMITED).await;
+    world.send(beacon(7, "192.0.2.7", vec![event(EventKind::Pageview)])).await;
+    world.counted_within("192.0.2.7", 1).await;
+    for unknown in 0..114 {
+        world.send(beacon(1_000 + unknown, "198.51.100.1", vec![event(EventKind::Forget)])).await;
+    }
+    world.send(beacon(7, "192.0.2.7", vec![event(EventKind::Forget)])).await;
+    world.send(beacon(1, "192.0.2.1", vec![event(EventKind::Pageview)])).await;
+    let took = world.counted_within("192.0.2.1", 1).await;
+    assert!(took < STORED_WITHIN, "{took:?}");
+    world.counted_within("192.0.2.7", 0).await;
+    assert_eq!(world.all::<u64>("SELECT uniqExact(visitor) FROM forgotten").await, [115]);
+    assert_eq!(world.all::<u64>("SELECT count() FROM events").await, [1]);
+    world.stop.cancel();
+}

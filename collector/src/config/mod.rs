@@ -464,6 +464,16 @@ pub struct Limits {
     pub public_connections: usize,
     /// Open connections on the admin listener.
     pub admin_connections: usize,
+    /// Open connections of one peer (an IPv6 /64) on the public listener, proxies apart; 0 = off.
+    pub public_connections_per_peer: usize,
+    /// Open connections of one peer on the admin listener.
+    pub admin_connections_per_peer: usize,
+    /// How long a connection may stay open without a request.
+    pub idle_timeout: Span,
+    /// In which time a client must take some of the answers that wait for it.
+    pub write_timeout: Span,
+    /// How long a request of the admin listener may take, its body included.
+    pub request_timeout: Span,
     /// How long a client may take to send a request's head.
     pub request_head_timeout: Span,
     /// How long a client may take to send a beacon's body.
@@ -486,6 +496,11 @@ impl Default for Limits {
             bytes_per_visitor_per_day: Bytes::mebibytes(16),
             public_connections: 10_000,
             admin_connections: 256,
+            public_connections_per_peer: 1_000,
+            admin_connections_per_peer: 64,
+            idle_timeout: Span::seconds(60),
+            write_timeout: Span::seconds(30),
+            request_timeout: Span::seconds(150),
             request_head_timeout: Span::seconds(10),
             request_body_timeout: Span::seconds(10),
             bodies_in_flight: DEFAULT_BODIES_IN_FLIGHT,

@@ -60,6 +60,12 @@ pub enum ControlError {
     /// More than anyone looks at.
     #[error("a site has at most {1} objects of the kind {0}: remove one first")]
     TooMany(&'static str, usize),
+    /// The store was begun under another key.
+    #[error(
+        "the store was begun under another master key: put the right key file back (`[secrets].key_file`), the same for all collectors; \
+         if it is lost for good, empty the table `master_key`, and every visitor becomes a new one"
+    )]
+    OtherMasterKey,
     /// No randomness.
     #[error(transparent)]
     Sealing(#[from] SealingError),

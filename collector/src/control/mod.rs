@@ -19,6 +19,7 @@ mod access;
 mod day_keys;
 mod error;
 mod exports;
+mod master_key;
 mod mirror;
 mod objections;
 mod site_objects;
@@ -188,6 +189,12 @@ impl Control {
     #[must_use]
     pub fn visitor_key(&self) -> [u8; 32] {
         self.shared.master_key.derive(b"firmsight visitor key")
+    }
+
+    /// The lasting key under which lines of access logs get their events' ids.
+    #[must_use]
+    pub fn import_key(&self) -> [u8; 32] {
+        self.shared.master_key.derive(b"firmsight imported event ids")
     }
 
     /// Starts a change: the right to make it, and what it changes.

@@ -187,8 +187,7 @@ async fn with_rows(store: &Store, chunk: &[Forgotten]) -> Result<Vec<Forgotten>,
         condition("started_at")
     );
     let query = bound(store.client().query(&sql), chunk);
-    let found: BTreeSet<(String, u64)> =
-        store.in_time(query.fetch_all::<(String, u64)>()).await?.into_iter().collect();
+    let found: BTreeSet<(String, u64)> = store.in_time(query.fetch_all::<(String, u64)>()).await?.into_iter().collect();
     Ok(chunk.iter().filter(|gone| found.contains(&(gone.site.clone(), gone.visitor))).cloned().collect())
 }
 

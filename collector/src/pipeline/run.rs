@@ -60,8 +60,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     }
 
     async fn run_rounds(&self, spool: Spool, shutdown: &CancellationToken) {
-        let mut rounds =
-            Rounds { spool: &spool, shutdown, started: UnixMillis::now(), count_took: Duration::ZERO };
+        let mut rounds = Rounds { spool: &spool, shutdown, started: UnixMillis::now(), count_took: Duration::ZERO };
         loop {
             let next = tokio::select! {
                 biased;

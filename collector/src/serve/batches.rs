@@ -17,15 +17,19 @@ use crate::{
     time::UnixMillis,
 };
 use beacon::{ClientId, Consent};
+use clickhouse::Row;
 use firmsight_resolver::{CompanyId, Resolver, Verdict};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::Deserialize;
+use sha2::Sha256;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
     time::Duration,
 };
 use tokio::time::{Instant, sleep};
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 /// ClickHouse refuses a parameter over 100 KB; an id takes 39 bytes.
 const MAX_IN_STATEMENT: usize = 2_000;
@@ -38,6 +42,8 @@ pub(super) struct CommandBatches<'a> {
     pub(super) store: &'a Store,
     pub(super) pipeline: &'a Pipeline<Resolver, Control>,
     pub(super) resolver: &'a Resolver,
+    /// The key under which imported lines get their ids.
+    pub(super) import_key: [u8; 32],
 }
 
 impl CommandBatches<'_> {
@@ -47,8 +53,46 @@ impl CommandBatches<'_> {
         batch: Batch,
         names: Option<HashMap<IpAddr, String>>,
     ) -> Result<Imported, ServeError> {
+        let batch = self.patiently(|| self.under_key(batch.clone())).await?;
         let resolver = Arc::new(NamedResolver { resolver: self.resolver.clone(), names });
         self.patiently(|| self.attempt_import(batch.clone(), Arc::clone(&resolver))).await
+    }
+
+    /// The batch with ids that say nothing of the lines they are of: the command's are plain hashes, by which whoever reads
+    /// an id could try addresses. Events that an earlier version stored under the plain ids keep these, so that importing a
+    /// file again counts nothing twice.
+    async fn under_key(&self, mut batch: Batch) -> Result<Batch, ServeError> {
+        let Some(site) = batch.beacons.first().map(|beacon| beacon.site.clone()) else { return Ok(batch) };
+        let plain: Vec<Uuid> = batch.beacons.iter().flat_map(|beacon| &beacon.events).map(|event| event.id).collect();
+        let times = batch.beacons.iter().map(|beacon| beacon.received.0);
+        let Some(span) = times.clone().min().zip(times.max()) else { return Ok(batch) };
+        let mut stored = HashSet::new();
+        for events in plain.chunks(MAX_IN_STATEMENT) {
+            stored.extend(self.stored_events(&site, events, span).await?);
+        }
+        for event in batch.beacons.iter_mut().flat_map(|beacon| &mut beacon.events) {
+            if !stored.contains(&event.id) {
+                event.id = keyed_id(&self.import_key, &site, event.id);
+            }
+        }
+        batch.id = keyed_id(&self.import_key, &site, batch.id);
+        Ok(batch)
+    }
+
+    /// Which of these events are stored.
+    async fn stored_events(
+        &self,
+        site: &SiteId,
+        events: &[Uuid],
+        (first, last): (i64, i64),
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let sql = "SELECT event_id FROM events
+                   WHERE site = {site:String} AND at BETWEEN fromUnixTimestamp64Milli({first:Int64})
+                       AND fromUnixTimestamp64Milli({last:Int64}) AND event_id IN {events:Array(UUID)}";
+        let query = self.store.client().query(sql).param("site", site.as_str()).param("first", first);
+        let found =
+            self.store.in_time(query.param("last", last).param("events", events).fetch_all::<StoredEvent>()).await?;
+        Ok(found.into_iter().map(|found| found.event_id).collect())
     }
 
     async fn attempt_import(&self, batch: Batch, resolver: Arc<NamedResolver>) -> Result<Imported, ServeError> {
@@ -162,6 +206,23 @@ impl CommandBatches<'_> {
     }
 }
 
+#[derive(Row, Deserialize)]
+struct StoredEvent {
+    #[serde(with = "clickhouse::serde::uuid")]
+    event_id: Uuid,
+}
+
+/// An id in place of another, the same each time, from which nobody without the key can tell the other one.
+fn keyed_id(key: &[u8; 32], site: &SiteId, id: Uuid) -> Uuid {
+    // HMAC itself pads a key with zeros to the block of the hash (RFC 2104).
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(key);
+    let mac = Hmac::<Sha256>::new(&block.into()).chain_update(id.as_bytes()).chain_update(site.as_str());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&mac.finalize().into_bytes()[..16]);
+    Builder::from_random_bytes(bytes).into_uuid()
+}
+
 /// The resolver, with a person's list of names in place of reverse DNS where there is one.
 struct NamedResolver {
     resolver: Resolver,
@@ -185,5 +246,31 @@ impl Resolve for NamedResolver {
 
     fn judge_name(&self, host: &str) -> Arc<Verdict> {
         Arc::new(self.resolver.judge_named(None, host))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::visits::visit_id;
+
+    #[test]
+    fn nobody_without_the_key_finds_the_address_of_an_imported_line_by_trying_all_of_a_network() {
+        let site: SiteId = "shop".parse().unwrap();
+        let line = |address: u16| {
+            let [third, fourth] = address.to_be_bytes();
+            format!("192.0.{third}.{fourth} - - [10/Oct/2026:13:55:36 +0000] \"GET / HTTP/1.1\" 200 2326")
+        };
+        let plain = |address| Uuid::new_v5(&Uuid::NAMESPACE_URL, line(address).as_bytes());
+        let key = [7; 32];
+        let stored = keyed_id(&key, &site, plain(513));
+        assert_eq!(stored, keyed_id(&key, &site, plain(513)), "importing again gives the same id");
+        // What an attacker can compute from a line, and as a visit's id from that.
+        for address in 0..=u16::MAX {
+            let guess = plain(address);
+            assert_ne!(guess, stored);
+            assert_ne!(keyed_id(&[0; 32], &site, guess), stored);
+            assert_ne!(visit_id(guess), visit_id(stored));
+        }
     }
 }

@@ -185,7 +185,12 @@ impl Engine {
     }
 
     fn batches(&self) -> CommandBatches<'_> {
-        CommandBatches { store: &self.store, pipeline: &self.pipeline, resolver: &self.resolver }
+        CommandBatches {
+            store: &self.store,
+            pipeline: &self.pipeline,
+            resolver: &self.resolver,
+            import_key: self.control.import_key(),
+        }
     }
 }
 
@@ -227,6 +232,7 @@ impl OwnEngine {
         let engine = async {
             if tables == Tables::UpToDate {
                 keeper.store().migrate().await?;
+                control.check_master_key(UnixMillis::now()).await?;
                 control.refresh(UnixMillis::now()).await?;
             }
             let state = keeper.ready();

@@ -21,6 +21,7 @@ pub mod command;
 pub(crate) mod control_socket;
 pub(crate) mod data_files;
 pub(crate) mod engine;
+mod held_connections;
 mod listeners;
 pub(crate) mod lock;
 mod name_servers;
@@ -267,6 +268,7 @@ async fn run_locked(
 ) -> Result<(), ServeError> {
     let greeting = greeting(&config, &listeners);
     let limits = config.limits.clone();
+    let proxies = setup::ingest(&config)?.trusted_proxies;
     let (hangup, configuration) = command.unzip();
     let collector = Collector::open_locked(config, lock, configuration).await?;
     let stop = CancellationToken::new();
@@ -274,14 +276,14 @@ async fn run_locked(
         "public",
         listeners.public,
         collector.public_service(),
-        ConnectionLimits::of(&limits, limits.public_connections),
+        ConnectionLimits::public(&limits, &proxies),
         stop.clone().cancelled_owned(),
     ));
     let admin = tokio::spawn(listeners::serve(
         "admin",
         listeners.admin,
         collector.admin_router(),
-        ConnectionLimits::of(&limits, limits.admin_connections),
+        ConnectionLimits::admin(&limits, &proxies),
         stop.clone().cancelled_owned(),
     ));
     if let Err(error) = writeln!(io::stdout(), "{greeting}") {

@@ -58,6 +58,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(51, "0051_company_paths"),
     migration!(52, "0052_settled_months"),
     migration!(70, "0070_set_aside"),
+    migration!(71, "0071_master_key"),
 ];
 
 /// A migration as the database remembers it.

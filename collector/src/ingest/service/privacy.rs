@@ -135,7 +135,7 @@ impl<S: EventSink> Inner<S> {
         {
             let now = (self.clock)();
             let limited = self.rate_limit.as_ref().is_some_and(|limit| limit.take(sender.address, now).is_err());
-            if limited {
+            if limited || self.forget_wait(sender.address, now).is_some() {
                 let mut problem = Problem::of_rule(RejectRule::RateLimit, "", "too many requests from one address");
                 problem.retry_after = Some(RETRY_AFTER_OVERLOAD);
                 return problem.answer();

@@ -85,9 +85,58 @@ async fn a_site_is_in_force_when_its_change_returns_and_is_there_for_the_next_pr
     assert!(control.list_sites().is_empty());
     next.refresh(NOW).await.unwrap();
     assert!(next.list_sites().is_empty());
+}
 
+#[tokio::test]
+async fn nobody_gets_what_was_stored_of_a_removed_site_with_its_id() {
+    let fixture = Fixture::new().await;
+    let control = fixture.open();
     control.add_site(site("shop"), NOW).await.unwrap();
-    assert_eq!(control.list_sites().len(), 1, "an id can be used again");
+    control.add_site(site("blog"), NOW).await.unwrap();
+    let still_there = control.purge_site(&id("shop")).await.unwrap_err();
+    assert!(matches!(still_there, ControlError::NotRemoved(_)), "{still_there}");
+    let count = async |table: &str, id: &str| -> u64 {
+        let sql = format!("SELECT count() FROM {table} WHERE site = '{id}'");
+        fixture.store.in_time(fixture.store.client().query(&sql).fetch_one()).await.unwrap()
+    };
+    for site in ["shop", "blog"] {
+        for (table, columns, values) in [
+            ("events", "site, at", "now64(3)"),
+            ("visits", "site, started_at", "now64(3)"),
+            ("company_marks", "site, company_id", "1"),
+            ("audit", "site, at", "now64(3)"),
+        ] {
+            let sql = format!("INSERT INTO {table} ({columns}) SELECT '{site}', {values}");
+            fixture.store.in_time(fixture.store.client().query(&sql).execute()).await.unwrap();
+        }
+    }
+    control.remove_site(&id("shop"), NOW).await.unwrap();
+    let removed = control.removed_sites().await.unwrap();
+    assert_eq!(removed.iter().map(|site| site.id.as_str()).collect::<Vec<_>>(), ["shop"]);
+    let again = control.add_site(site("shop"), NOW).await.unwrap_err();
+    assert!(again.to_string().contains("there was a site shop"), "{again}");
+
+    control.purge_site(&id("shop")).await.unwrap();
+    for table in ["events", "visits", "company_marks", "audit"] {
+        assert_eq!((count(table, "shop").await, count(table, "blog").await), (0, 1), "{table}");
+    }
+    assert_eq!(control.removed_sites().await.unwrap(), []);
+    control.add_site(site("shop"), NOW).await.unwrap();
+    assert_eq!(control.list_sites().len(), 2);
+    let unknown = control.purge_site(&id("other")).await.unwrap_err();
+    assert!(matches!(unknown, ControlError::NoSuchSite(_)), "{unknown}");
+}
+
+#[tokio::test]
+async fn a_collector_with_another_master_key_is_refused() {
+    let fixture = Fixture::new().await;
+    let with_key = |byte| {
+        Control::open(fixture.store.clone(), MasterKey::from_bytes([byte; 32]), fixture.folder.path().join("mirror"))
+    };
+    with_key(1).check_master_key(NOW).await.unwrap();
+    with_key(1).check_master_key(NOW).await.unwrap();
+    let other = with_key(2).check_master_key(NOW).await.unwrap_err();
+    assert!(other.to_string().contains("under another master key"), "{other}");
 }
 
 #[tokio::test]

@@ -87,12 +87,17 @@ impl From<ControlError> for Problem {
             ControlError::NoSuchObject(kind, _) | ControlError::NoSuchObjection(kind) => return Self::NotFound(kind),
             ControlError::ObjectRule(rule) => rule.field(),
             ControlError::SiteExists(_)
+            | ControlError::SiteWasRemoved(_)
+            | ControlError::NotRemoved(_)
             | ControlError::KeyExists(_)
             | ControlError::UserExists(_)
             | ControlError::NameTaken(..)
             | ControlError::TooMany(..) => return Self::Conflict(error.to_string()),
             ControlError::BeyondUser(_) => return Self::Forbidden(error.to_string()),
-            ControlError::Store(_) | ControlError::Sealing(_) | ControlError::Document(_) => {
+            ControlError::Store(_)
+            | ControlError::Sealing(_)
+            | ControlError::OtherMasterKey
+            | ControlError::Document(_) => {
                 return Self::Internal(error.to_string());
             }
             ControlError::SiteRule(rule) => rule.field(),

@@ -190,10 +190,13 @@ pub(super) enum Site {
     List(List),
     /// Print what the tracker stores in browsers for a site, to be put into a cookie banner or a privacy policy
     Cookies(SiteCookies),
-    /// Remove a site; its visits stay until they are deleted
+    /// Remove a site; its visits stay until retention takes them, and its id can't be given again before
     Remove {
         #[arg(long, value_name = "ID")]
         id: SiteId,
+        /// Delete everything that is stored of it now; works for a site that was removed before, too
+        #[arg(long)]
+        purge: bool,
     },
 }
 

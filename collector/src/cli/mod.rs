@@ -364,9 +364,16 @@ async fn site(config: &Config, typed: arguments::Site) -> Result<(), CliError> {
                 arguments::DeclarationFormat::Json => serde_json::json!(declaration).to_string() + "\n",
             })
         }
-        arguments::Site::Remove { id } => {
-            with_engine(config, Command::RemoveSite(id.clone())).await?;
-            print(&format!("site {id} is removed\n"))
+        arguments::Site::Remove { id, purge } => {
+            with_engine(config, Command::RemoveSite { id: id.clone(), purge }).await?;
+            print(&if purge {
+                format!("site {id} is removed, and everything that was stored of it is deleted; its id is free\n")
+            } else {
+                format!(
+                    "site {id} is removed: its beacons are refused from now on. What was stored of it stays until retention \
+                     takes it, and its id can't be given again before; --purge deletes all of it now\n"
+                )
+            })
         }
     }
 }

@@ -15,6 +15,15 @@ pub enum ControlError {
     /// The id is taken.
     #[error("there is a site {0} already: choose another id, or change that one with `firmsight site set`")]
     SiteExists(SiteId),
+    /// The id was another site's, of which something is still stored.
+    #[error(
+        "there was a site {0}, and what is stored of it would become the new one's: choose another id, or delete all of it \
+         with `firmsight site remove --id {0} --purge`"
+    )]
+    SiteWasRemoved(SiteId),
+    /// Only what was removed can be purged.
+    #[error("the site {0} was not removed")]
+    NotRemoved(SiteId),
     /// No site has the id.
     #[error("there is no site {0}")]
     NoSuchSite(SiteId),

@@ -22,6 +22,7 @@ mod exports;
 mod master_key;
 mod mirror;
 mod objections;
+mod removed_sites;
 mod site_objects;
 mod site_rules;
 mod token;
@@ -29,6 +30,7 @@ mod token;
 pub use access::{KeyChange, NewKey, NewUser, UserChange};
 pub use error::ControlError;
 pub use exports::{ExportRequest, ExportStatus};
+pub use removed_sites::RemovedSite;
 pub use site_objects::SiteObject;
 pub use site_rules::SiteRule;
 pub use token::{Token, random_name, token_sha256};
@@ -133,12 +135,15 @@ impl Control {
     /// browsers send.
     ///
     /// # Errors
-    /// [`ControlError::SiteRule`], [`ControlError::SiteExists`] or [`ControlError::Store`].
+    /// [`ControlError::SiteRule`], [`ControlError::SiteExists`], [`ControlError::SiteWasRemoved`] or [`ControlError::Store`].
     pub async fn add_site(&self, site: Site, now: UnixMillis) -> Result<Arc<Site>, ControlError> {
         let site = Arc::new(site_rules::check(site)?);
         let (mut mirrored, mut snapshot) = self.begin().await?;
         if snapshot.sites.contains_key(&site.id) {
             return Err(ControlError::SiteExists(site.id.clone()));
+        }
+        if self.removed_sites().await?.iter().any(|removed| removed.id == site.id) {
+            return Err(ControlError::SiteWasRemoved(site.id.clone()));
         }
         self.write_site(&site, false, now).await?;
         snapshot.sites.insert(site.id.clone(), Arc::clone(&site));
@@ -162,8 +167,9 @@ impl Control {
         Ok(site)
     }
 
-    /// Removes a site: its beacons are refused from now on. What was stored of it stays. Keys and users that were limited to
-    /// it lose it, and a key that has no site left is revoked: should the id be given again, it is another site.
+    /// Removes a site: its beacons are refused from now on. What was stored of it stays until [`Self::purge_site`] or the
+    /// retention takes it, and so long nobody else can have the id. Keys and users that were limited to it lose it, and a key that
+    /// has no site left is revoked.
     ///
     /// # Errors
     /// [`ControlError::NoSuchSite`] or [`ControlError::Store`].

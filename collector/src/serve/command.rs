@@ -26,8 +26,13 @@ pub enum Command {
     SetSite(SiteId, SiteChange),
     /// Answered with [`Answer::Sites`], by id.
     ListSites,
-    /// Removes a site; its visits stay.
-    RemoveSite(SiteId),
+    /// Removes a site; its visits stay unless everything of it is to go now, which a removed one can be told too.
+    RemoveSite {
+        /// The site.
+        id: SiteId,
+        /// Whether everything that is stored of it is deleted now.
+        purge: bool,
+    },
     /// Makes a key; answered with [`Answer::Token`] once it is in force.
     CreateKey(NewKey),
     /// Answered with [`Answer::Keys`], oldest first.
@@ -89,7 +94,7 @@ impl Command {
         match self {
             Self::AddSite(site) => Some((Action::Create, "site add", Some(&site.id), site.id.to_string())),
             Self::SetSite(id, _) => Some((Action::Change, "site set", Some(id), id.to_string())),
-            Self::RemoveSite(id) => Some((Action::Remove, "site remove", Some(id), id.to_string())),
+            Self::RemoveSite { id, .. } => Some((Action::Remove, "site remove", Some(id), id.to_string())),
             Self::CreateKey(key) => Some((Action::Create, "key create", None, key.name.clone())),
             Self::RevokeKey(key) => Some((Action::Remove, "key revoke", None, key.clone())),
             Self::BackUp(place) => Some((Action::Create, "backup", None, place.to_string())),

@@ -101,8 +101,15 @@ impl Engine {
             Command::ListSites => {
                 Ok(Answer::Sites(self.control.list_sites().iter().map(|site| (**site).clone()).collect()))
             }
-            Command::RemoveSite(id) => {
-                self.control.remove_site(&id, now).await?;
+            Command::RemoveSite { id, purge } => {
+                match self.control.remove_site(&id, now).await {
+                    // Removed before, and told to go now.
+                    Err(ControlError::NoSuchSite(_)) if purge => {}
+                    removed => removed?,
+                }
+                if purge {
+                    self.control.purge_site(&id).await?;
+                }
                 Ok(Answer::Done)
             }
             Command::CreateKey(key) => {

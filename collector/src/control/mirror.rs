@@ -1,7 +1,9 @@
 //! The copy of the snapshot on disk.
 
+use super::stored_objection::StoredObjection;
 use crate::{
-    objection::{Objection, Objections},
+    objection::Objections,
+    sealing::MasterKey,
     site::Site,
     snapshot::{ApiKey, Snapshot, User},
     spool::files::rename_durably,
@@ -26,11 +28,11 @@ struct Mirror<S, K, U> {
     #[serde(default = "Vec::new")]
     users: Vec<U>,
     #[serde(default)]
-    objections: Vec<Objection>,
+    objections: Vec<StoredObjection>,
 }
 
 /// The snapshot in the file; `None` when there is no file.
-pub(super) fn read(path: &Path) -> io::Result<Option<Snapshot>> {
+pub(super) fn read(path: &Path, key: &MasterKey) -> io::Result<Option<Snapshot>> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
@@ -39,23 +41,25 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Snapshot>> {
     if mirror.format != FORMAT {
         return Err(io::Error::other(format!("it has format {}, this version reads {FORMAT}", mirror.format)));
     }
+    let objections = mirror.objections.into_iter().map(|stored| stored.open(key));
+    let objections: Vec<_> = objections.collect::<Result<_, _>>().map_err(io::Error::other)?;
     Ok(Some(Snapshot {
         sites: mirror.sites.into_iter().map(|site| (site.id.clone(), Arc::new(site))).collect(),
         keys: mirror.keys.into_iter().map(|key| (key.token_sha256, Arc::new(key))).collect(),
         users: mirror.users.into_iter().map(|user| (user.id, Arc::new(user))).collect(),
-        objections: Arc::new(Objections::of(mirror.objections)),
+        objections: Arc::new(Objections::of(objections)),
         loaded: true,
         ..Snapshot::default()
     }))
 }
 
 /// Replaces the file as a whole, readable by its owner only; on disk when this returns.
-pub(super) async fn write(path: PathBuf, snapshot: Arc<Snapshot>) -> io::Result<()> {
+pub(super) async fn write(path: PathBuf, snapshot: Arc<Snapshot>, key: MasterKey) -> io::Result<()> {
     let write = move || {
         let sites = snapshot.sites.values().map(AsRef::as_ref).collect::<Vec<&Site>>();
         let keys = snapshot.keys.values().map(AsRef::as_ref).collect::<Vec<&ApiKey>>();
         let users = snapshot.users.values().map(AsRef::as_ref).collect::<Vec<&User>>();
-        let objections = snapshot.objections.iter().collect();
+        let objections = snapshot.objections.iter().map(|objection| StoredObjection::of(&objection, &key)).collect();
         replace(&path, &serde_json::to_vec(&Mirror { format: FORMAT, sites, keys, users, objections })?)
     };
     tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?

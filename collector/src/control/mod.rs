@@ -25,6 +25,7 @@ mod objections;
 mod removed_sites;
 mod site_objects;
 mod site_rules;
+mod stored_objection;
 mod token;
 
 pub use access::{KeyChange, NewKey, NewUser, UserChange};
@@ -82,7 +83,7 @@ impl Control {
     /// Control data as the mirror file has it, or none; nothing is asked of the store before [`Control::refresh`].
     #[must_use]
     pub fn open(store: Store, master_key: MasterKey, mirror: PathBuf) -> Self {
-        let snapshot = match mirror::read(&mirror) {
+        let snapshot = match mirror::read(&mirror, &master_key) {
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => Snapshot::default(),
             Err(error) => {
@@ -242,7 +243,7 @@ impl Control {
         }
         let snapshot = Arc::new(snapshot);
         shared.snapshot.store(Arc::clone(&snapshot));
-        *mirrored = match mirror::write(shared.mirror.clone(), snapshot).await {
+        *mirrored = match mirror::write(shared.mirror.clone(), snapshot, shared.master_key.clone()).await {
             Ok(()) => true,
             Err(error) => {
                 tracing::warn!(path = %shared.mirror.display(), %error, "sites and keys cannot be copied to disk");

@@ -1,6 +1,9 @@
 //! Objections: written here, read by whoever counts.
 
-use super::{Control, ControlError, document, parse_documents};
+use super::{
+    Control, ControlError, document, parse_documents,
+    stored_objection::{StoredObjection, is_single, stored_id},
+};
 use crate::{objection::Objection, snapshot::Snapshot, time::UnixMillis};
 use std::sync::Arc;
 
@@ -36,8 +39,36 @@ impl Control {
         let store = &self.shared.store;
         let query = store.client().query_raw("SELECT id, document FROM objections FINAL");
         let rows: Vec<(String, String)> = store.in_time(query.fetch_all()).await?;
-        let objections = parse_documents::<Objection>("objection", &rows);
-        objections.into_iter().for_each(|objection| Arc::make_mut(&mut snapshot.objections).add(objection));
+        for stored in parse_documents::<StoredObjection>("objection", &rows) {
+            match stored.open(&self.shared.master_key) {
+                Ok(objection) => Arc::make_mut(&mut snapshot.objections).add(objection),
+                Err(error) => tracing::error!(%error, "an objection can't be read and is left out"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals the objections of single addresses that an earlier version stored in clear, and takes the clear ones off the disk.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`]; the call may be repeated.
+    pub async fn seal_objections(&self, now: UnixMillis) -> Result<(), ControlError> {
+        let _mirrored = self.shared.mirrored.lock().await;
+        let store = &self.shared.store;
+        let query =
+            store.client().query_raw("SELECT id, document FROM objections FINAL WHERE startsWith(id, 'network:')");
+        let rows: Vec<(String, String)> = store.in_time(query.fetch_all()).await?;
+        let clear: Vec<Objection> =
+            parse_documents::<Objection>("objection", &rows).into_iter().filter(is_single).collect();
+        for objection in &clear {
+            self.write_objection(objection, false, now).await?;
+        }
+        for objection in clear {
+            // A network's text has no character that means anything in SQL.
+            let sql = format!("ALTER TABLE objections DELETE WHERE id = '{objection}'");
+            let client = store.client().with_setting("mutations_sync", "2");
+            store.in_time(client.query_raw(&sql).execute()).await?;
+        }
         Ok(())
     }
 
@@ -47,6 +78,8 @@ impl Control {
         is_deleted: bool,
         now: UnixMillis,
     ) -> Result<(), ControlError> {
-        self.write_named("objections", objection.to_string(), document(objection)?, is_deleted, now).await
+        let key = &self.shared.master_key;
+        let stored = document(&StoredObjection::of(objection, key))?;
+        self.write_named("objections", stored_id(objection, key), stored, is_deleted, now).await
     }
 }

@@ -240,6 +240,7 @@ impl OwnEngine {
             if tables == Tables::UpToDate {
                 keeper.store().migrate().await?;
                 control.check_master_key(UnixMillis::now()).await?;
+                control.seal_objections(UnixMillis::now()).await?;
                 control.refresh(UnixMillis::now()).await?;
             }
             let state = keeper.ready();

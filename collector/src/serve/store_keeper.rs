@@ -246,6 +246,7 @@ impl Worker for StoreWorker {
             let prepare = || async {
                 self.keeper.store.keep_audit_for(self.audit_days).await?;
                 self.control.check_master_key(UnixMillis::now()).await?;
+                self.control.seal_objections(UnixMillis::now()).await?;
                 Ok(self.control.refresh(UnixMillis::now()).await?)
             };
             if let Err(error) = self.keeper.keep(stop, prepare).await {

@@ -245,6 +245,27 @@ async fn a_withdrawal_arrives_from_any_browser_and_network() {
 }
 
 #[tokio::test]
+async fn a_network_may_withdraw_so_often_whatever_the_steps_say_of_it() {
+    let setup = Setup::with(Settings { forgets_per_network_per_minute: 2, ..Settings::default() });
+    let forget = json!({
+        "v": 1, "site": "required", "consent": "unknown", "client": CLIENT, "events": [
+            {"id": "00000000-0000-4000-8000-000000000009", "at": NOW, "type": "forget"},
+        ],
+    });
+    let from = |peer: &'static str| post(&forget, &[("peer", peer), ("sec-gpc", "1")]);
+    for (peer, expected) in [
+        ("203.0.113.7", StatusCode::NO_CONTENT),
+        ("203.0.113.8", StatusCode::NO_CONTENT),
+        ("203.0.113.9", StatusCode::TOO_MANY_REQUESTS),
+        ("203.0.114.9", StatusCode::NO_CONTENT),
+    ] {
+        assert_eq!(setup.send(from(peer)).await.status, expected, "{peer}");
+    }
+    assert_eq!((setup.balance().in_flight, setup.rejected(RejectRule::RateLimit)), (3, 1));
+    assert_eq!(setup.send(post(&pageview("cookieless", "unknown"), &[])).await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
 async fn refusals_before_decoding_are_counted_apart() {
     let beacon = pageview("cookieless", "unknown");
     let raw = |headers: &[(&str, &str)], body: &[u8]| {

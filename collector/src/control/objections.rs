@@ -55,15 +55,17 @@ impl Control {
     pub async fn seal_objections(&self, now: UnixMillis) -> Result<(), ControlError> {
         let _mirrored = self.shared.mirrored.lock().await;
         let store = &self.shared.store;
-        let query =
-            store.client().query_raw("SELECT id, document FROM objections FINAL WHERE startsWith(id, 'network:')");
-        let rows: Vec<(String, String)> = store.in_time(query.fetch_all()).await?;
-        let clear: Vec<Objection> =
-            parse_documents::<Objection>("objection", &rows).into_iter().filter(is_single).collect();
-        for objection in &clear {
-            self.write_objection(objection, false, now).await?;
-        }
-        for objection in clear {
+        let sql = "SELECT argMax(document, version), argMax(is_deleted, version) FROM objections
+                   WHERE startsWith(id, 'network:') GROUP BY id";
+        let rows = store.in_time(store.client().query_raw(sql).fetch_all::<(String, u8)>()).await?;
+        for (text, is_deleted) in rows {
+            let Ok(objection) = serde_json::from_str::<Objection>(&text) else { continue };
+            if !is_single(&objection) {
+                continue;
+            }
+            if is_deleted == 0 {
+                self.write_objection(&objection, false, now).await?;
+            }
             // A network's text has no character that means anything in SQL.
             let sql = format!("ALTER TABLE objections DELETE WHERE id = '{objection}'");
             let client = store.client().with_setting("mutations_sync", "2");

@@ -28,7 +28,6 @@ use std::{
     time::Duration,
 };
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 /// Between two times at which withdrawals are carried out.
 const ERASURE_INTERVAL: Duration = Duration::from_secs(5);
@@ -65,11 +64,13 @@ struct Waiting {
     until: BTreeMap<(String, u64), UnixMillis>,
     /// Whether there may be tombstones besides, of an earlier process or of a flood.
     look_for_more: bool,
+    /// Whether those that were taken are being erased.
+    is_erasing: bool,
 }
 
 impl Default for Erasures {
     fn default() -> Self {
-        Self { waiting: Mutex::new(Waiting { until: BTreeMap::new(), look_for_more: true }) }
+        Self { waiting: Mutex::new(Waiting { until: BTreeMap::new(), look_for_more: true, is_erasing: false }) }
     }
 }
 
@@ -92,7 +93,19 @@ impl Erasures {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let until = std::mem::take(&mut waiting.until);
         let look_for_more = std::mem::take(&mut waiting.look_for_more);
+        waiting.is_erasing = true;
         (until.into_iter().map(|((site, visitor), until)| Forgotten { site, visitor, until }).collect(), look_for_more)
+    }
+
+    /// Those that were taken are erased, or wait again.
+    fn end(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_erasing = false;
+    }
+
+    /// Erasing was broken off: what it left undone is found again by its tombstones.
+    pub(super) fn recover(&self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.look_for_more |= std::mem::take(&mut waiting.is_erasing);
     }
 
     fn look_for_more(&self) {
@@ -101,9 +114,10 @@ impl Erasures {
 }
 
 impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
-    /// Carries withdrawals out every few seconds, until `is_over`.
-    pub(super) async fn erase_regularly(&self, is_over: CancellationToken) {
-        while is_over.run_until_cancelled(sleep(ERASURE_INTERVAL)).await.is_some() {
+    /// Carries withdrawals out every few seconds, for ever.
+    pub(super) async fn erase_regularly(&self) {
+        loop {
+            sleep(ERASURE_INTERVAL).await;
             self.erase_waiting().await;
         }
     }
@@ -124,6 +138,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
             tracing::warn!(%error, visitors = waiting.len(), "erasing failed and is tried again");
             self.erasures.add(waiting);
         }
+        self.erasures.end();
     }
 
     /// Erases what is stored of these visitors until their moments, and counts anew what derives from it.

@@ -48,15 +48,12 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     ///
     /// Withdrawals are carried out beside that, and once more at the end.
     pub async fn run(&self, spool: Spool, shutdown: CancellationToken) {
-        let is_empty = CancellationToken::new();
-        let rounds = async {
-            self.run_rounds(spool, &shutdown).await;
-            is_empty.cancel();
-        };
-        tokio::join!(rounds, self.erase_regularly(is_empty.clone()));
-        if !shutdown.is_cancelled() {
-            self.erase_waiting().await;
+        tokio::select! {
+            () = self.run_rounds(spool, &shutdown) => {}
+            () = self.erase_regularly() => {}
         }
+        self.erasures.recover();
+        shutdown.run_until_cancelled(self.erase_waiting()).await;
     }
 
     async fn run_rounds(&self, spool: Spool, shutdown: &CancellationToken) {

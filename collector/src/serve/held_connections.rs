@@ -143,8 +143,14 @@ impl Drop for InProgress {
 /// An answer's body, whose request is in progress until it is sent.
 #[derive(Debug)]
 pub(super) struct BodyInProgress<B> {
-    pub(super) body: B,
-    pub(super) _in_progress: InProgress,
+    body: B,
+    _request: InProgress,
+}
+
+impl<B> BodyInProgress<B> {
+    pub(super) const fn new(body: B, request: InProgress) -> Self {
+        Self { body, _request: request }
+    }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for BodyInProgress<B> {

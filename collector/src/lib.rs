@@ -10,6 +10,7 @@
 //! - [`data_files`]: data files from their publishers
 //! - [`store`]: ClickHouse: connection, migrations, rows
 //! - [`control`]: sites, keys and day keys: the one writer of control data
+//! - [`retention`]: how long what is stored stays
 //! - [`pipeline`]: spool to rows to visits to company days
 //! - [`import`]: access logs
 //! - [`reports`]: questions about companies and visits, and their answers; no HTTP
@@ -35,6 +36,8 @@ pub mod ingest;
 
 pub mod control;
 pub mod store;
+
+pub mod retention;
 
 pub mod pipeline;
 

@@ -60,6 +60,7 @@ metrics! {
     SetAside = Gauge "firmsight_set_aside" "Visitors and companies' days that could not be counted and wait for a retry of their own.",
     SetAsideTotal = Counter "firmsight_set_aside_total" "Visitors and companies' days set aside since the start.",
     SetAsidePushedOut = Counter "firmsight_set_aside_pushed_out_total" "Of these, given up because too many waited.",
+    RetentionRefused = Gauge "firmsight_retention_refused" "1 while a retention period is not in force because it would delete more than half of a table at once, else 0, by class.",
     AuditWaiting = Gauge "firmsight_audit_waiting" "Audit records that wait for the store.",
     AuditRefused = Counter "firmsight_audit_refused_total" "Requests refused because the audit log could not take their record.",
     UntrustedForwardingHeaders = Counter "firmsight_untrusted_forwarding_headers_total"

@@ -10,6 +10,7 @@ use binary::{APPLE, Firmsight, pageview, post_beacon, wait_for};
 use clickhouse_embedded::{ClusterNode, Server, start};
 use collector::{
     control::Control,
+    retention::{Policy, enforce},
     sealing::MasterKey,
     store::{Cluster, MIGRATIONS, Store},
     time::UnixMillis,
@@ -81,6 +82,33 @@ async fn tables_of_one_node_and_of_a_cluster_are_not_mixed_up() {
     let store = support::store().await;
     let error = store.clone().on_cluster(trial()).migrate().await.unwrap_err();
     assert!(error.to_string().contains("one node's") && !error.is_retryable(), "{error}");
+}
+
+#[tokio::test]
+async fn retention_reaches_what_each_shard_stores() {
+    let shards = Shards::new();
+    let nodes = [shards.start(0).await, shards.start(1).await];
+    for node in &nodes {
+        store(node).migrate().await.unwrap();
+    }
+    let stores = nodes.each_ref().map(store);
+    let sql = "INSERT INTO events (site, at, event_id, event_time, received_at, stored_at, visitor, version)
+               SELECT concat('shop-', toString(number % 6)), now(), generateUUIDv4(), now(), now(),
+                   now() - toIntervalMonth(intDiv(number, 6)) - toIntervalDay(1), number, 1 FROM numbers(120)";
+    stores[0].in_time(stores[0].client().query_raw(sql).execute()).await.unwrap();
+    for store in &stores {
+        assert!(number(store, "SELECT count() FROM events_local").await > 0, "each shard has sites");
+        let enforced = enforce(store, &Policy::default(), UnixMillis::now()).await.unwrap();
+        assert_eq!(enforced.refused, []);
+        assert!(enforced.changes.iter().any(|change| change.contains("events_local")), "{:?}", enforced.changes);
+        store.in_time(store.client().query_raw("OPTIMIZE TABLE events_local FINAL").execute()).await.unwrap();
+    }
+    for store in &stores {
+        assert_eq!(number(store, "SELECT count() FROM events").await, 13 * 6);
+    }
+    for node in nodes {
+        node.stop().await;
+    }
 }
 
 /// Sites enough that each shard has some.

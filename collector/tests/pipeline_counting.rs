@@ -11,6 +11,7 @@ use collector::{
     counters::{Counters, DropReason},
     pipeline::{
         Pipeline, Processed, Settings, VisitorKeys,
+        rebuild::KeptFor,
         verdicts::Resolve,
         visits::{VisitTimeout, assemble},
     },
@@ -102,6 +103,10 @@ struct World {
 }
 
 fn world_on(store: Store) -> World {
+    world_keeping(store, KeptFor::default())
+}
+
+fn world_keeping(store: Store, kept_for: KeptFor) -> World {
     let sites = [("berlin", "Europe/Berlin"), ("apia", "Pacific/Apia")].map(|(id, timezone)| Site {
         timezone: timezone.to_owned(),
         identify: true,
@@ -116,6 +121,7 @@ fn world_on(store: Store) -> World {
     let snapshot: SharedSnapshot = Arc::new(arc_swap::ArcSwap::from_pointee(snapshot));
     let counters = Arc::new(Counters::default());
     let settings = Settings {
+        kept_for,
         first_wait: Duration::from_millis(1),
         longest_wait: Duration::from_millis(20),
         round_interval: Duration::from_millis(1),
@@ -680,4 +686,50 @@ async fn events_of_a_segment_that_is_damaged_or_gone_are_counted_as_lost_once() 
     let lost = balance.dropped[DropReason::SpoolDamaged as usize];
     assert_eq!((balance.in_flight, balance.stored, lost), (0, 4, 1), "one frame held one event");
     assert_eq!((spool.status().segments, spool.status().damaged), (0, 1));
+}
+
+/// As if all that is stored had been written so many days ago.
+async fn age(world: &World, days: u64) {
+    for table in ["visits", "company_activity"] {
+        world.run(&format!("CREATE TABLE aged_{table} AS {table}")).await;
+        let sql = format!(
+            "INSERT INTO aged_{table} SELECT * REPLACE (version - {days} * 86400000000 AS version) FROM {table} FINAL"
+        );
+        world.run(&sql).await;
+        world.run(&format!("EXCHANGE TABLES aged_{table} AND {table}")).await;
+        world.run(&format!("DROP TABLE aged_{table}")).await;
+    }
+}
+
+#[tokio::test]
+async fn rebuilds_leave_alone_what_expired_base_rows_no_longer_prove() {
+    let hundred_days = Some(Duration::from_secs(100 * 86_400));
+    let world = world_keeping(support::store().await, KeptFor { events: hundred_days, visits: hundred_days });
+    let noon = START + 12 * HOUR;
+    let first: Vec<_> =
+        (0..4).map(|page| pageview("berlin", 1, 1, 1 + page, noon + page as i64 * 10 * MINUTE)).collect();
+    world.process(1, &first).await;
+    let (visits, days) = world.counted().await;
+    assert_eq!((visits.len(), days.len(), visits[0].pageviews), (1, 1, 4));
+    age(&world, 90).await;
+    world.run("TRUNCATE TABLE events").await;
+
+    // Part of the same log once more: these pages were counted, under a visit that began before them.
+    world.process(2, &first[2..]).await;
+    assert_eq!(world.counted().await, (visits.clone(), days.clone()));
+    // The same company later that day: a visit more. Its day can't be summed up again, other companies' can.
+    world.process(3, &[pageview("berlin", 1, 1, 9, noon + 5 * HOUR), pageview("berlin", 2, 2, 10, noon)]).await;
+    let (later, later_days) = world.counted().await;
+    let mut pages: Vec<u32> = later.iter().map(|visit| visit.pageviews).collect();
+    pages.sort_unstable();
+    assert_eq!(pages, [1, 1, 4]);
+    let mut sums: Vec<(u32, u32)> = later_days.iter().map(|day| (day.visits, day.pageviews)).collect();
+    sums.sort_unstable();
+    assert_eq!(sums, [(1, 1), (1, 4)]);
+
+    // A visitor who asks for it is erased all the same.
+    world.process(4, &[beacon("berlin", 1, 1, event(11, noon + 6 * HOUR, EventKind::Forget))]).await;
+    let (left, left_days) = world.counted().await;
+    assert_eq!((left.len(), left_days.len()), (1, 1));
+    assert_eq!(left_days[0].company_id, left[0].company_id);
 }

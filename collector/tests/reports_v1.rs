@@ -749,19 +749,6 @@ async fn only_named_peers_are_answered_where_there_is_a_list() {
     }
 }
 
-#[tokio::test]
-async fn retention_of_the_audit_log_is_what_was_configured() {
-    let store = support::store().await;
-    let table = async || {
-        let sql = "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = 'audit'";
-        store.client().query(sql).fetch_one::<String>().await.unwrap()
-    };
-    store.keep_audit_for(30.try_into().unwrap()).await.unwrap();
-    assert!(table().await.contains("toIntervalDay(30)"), "{}", table().await);
-    store.keep_audit_for(730.try_into().unwrap()).await.unwrap();
-    assert!(table().await.contains("toIntervalDay(730)"), "{}", table().await);
-}
-
 /// `UPDATE_GOLDEN=1` writes the file.
 #[test]
 fn the_checked_in_openapi_document_is_current() {

@@ -190,7 +190,7 @@ pub(super) enum Site {
     List(List),
     /// Print what the tracker stores in browsers for a site, to be put into a cookie banner or a privacy policy
     Cookies(SiteCookies),
-    /// Remove a site; its visits stay until retention takes them, and its id can't be given again before
+    /// Remove a site; what it stored is deleted after [retention].deleted_sites, and its id is given to nobody before
     Remove {
         #[arg(long, value_name = "ID")]
         id: SiteId,

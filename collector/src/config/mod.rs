@@ -24,12 +24,13 @@ pub use values::{
 
 use crate::{
     data_files::{BaseUrls, Source},
+    retention::Policy,
     site::ClientIdLife,
 };
 use serde::{Deserialize, Serialize};
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    num::{NonZeroU16, NonZeroUsize},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
@@ -38,8 +39,6 @@ pub const EXAMPLE: &str = include_str!("../../../examples/firmsight.toml");
 
 /// At 64 KiB each that is 64 MiB at most.
 const DEFAULT_BODIES_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
-
-const TWO_YEARS: NonZeroU16 = NonZeroU16::new(730).unwrap();
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,7 +67,7 @@ pub struct Config {
     /// How backups get where they go.
     pub backup: Backup,
     /// How long things are kept.
-    pub retention: Retention,
+    pub retention: Policy,
     /// Every limit; 0 switches a rate off.
     pub limits: Limits,
     /// What is written to stderr.
@@ -89,7 +88,7 @@ impl Default for Config {
             spool: Spool::default(),
             secrets: Secrets::default(),
             backup: Backup::default(),
-            retention: Retention::default(),
+            retention: Policy::default(),
             limits: Limits::default(),
             log: Log::default(),
         }
@@ -429,20 +428,6 @@ pub struct Backup {
 impl std::fmt::Debug for Backup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Backup").field("s3_access_key_id", &self.s3_access_key_id).finish_non_exhaustive()
-    }
-}
-
-/// `[retention]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Retention {
-    /// Days for which the audit log is kept.
-    pub audit_days: NonZeroU16,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { audit_days: TWO_YEARS }
     }
 }
 

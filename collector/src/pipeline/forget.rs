@@ -215,10 +215,10 @@ async fn erase_events(store: &Store, chunk: &[Forgotten]) -> Result<Touched, Sto
     let query = store.client().query(sql).param("sites", sites(chunk)).param("visitors", visitors(chunk));
     for row in store.in_time(query.fetch_all::<VisitTimes>()).await? {
         // A deleted row has no end.
-        touched.add(row.site, row.visitor, Span { first: row.first.0, last: row.last.0.max(row.first.0) });
+        touched.add_erased(row.site, row.visitor, Span { first: row.first.0, last: row.last.0.max(row.first.0) });
     }
     for gone in chunk {
-        touched.add(gone.site.as_str().into(), gone.visitor, Span::at(gone.until));
+        touched.add_erased(gone.site.as_str().into(), gone.visitor, Span::at(gone.until));
     }
     Ok(touched)
 }

@@ -39,7 +39,7 @@ mod fixtures;
 use self::{
     batch::Batch,
     forget::{Erasures, Forgotten, leave_tombstones},
-    rebuild::{Affected, BaseKey, NoProfiles, Rebuilder, Scope, Touched},
+    rebuild::{Affected, BaseKey, KeptFor, NoProfiles, Rebuilder, Scope, Touched},
     set_aside::{SetAside, SetAsideCounts},
     verdicts::Resolve,
     visitor_allowance::VisitorAllowance,
@@ -76,6 +76,8 @@ const MAX_REFUSALS: usize = 40;
 pub struct Settings {
     /// The longest silence inside a visit.
     pub visit_timeout: VisitTimeout,
+    /// How long base rows are kept, which bounds what a rebuild may replace.
+    pub kept_for: KeptFor,
     /// The kinds of network whose visits are kept.
     pub keep: Vec<NetworkKind>,
     /// How many addresses are looked up at once.
@@ -102,6 +104,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             visit_timeout: VisitTimeout::default(),
+            kept_for: KeptFor::default(),
             keep: vec![NetworkKind::Business, NetworkKind::Education, NetworkKind::Government],
             resolve_at_once: 256,
             resolve_deadline: Duration::from_secs(10),
@@ -194,6 +197,10 @@ impl Round {
     }
 }
 
+fn rebuilder(settings: &Settings, store: &Store, profiles: Arc<dyn ProfileLookup>) -> Rebuilder {
+    Rebuilder::new(store.clone(), settings.visit_timeout, profiles).with_base_rows_kept_for(settings.kept_for)
+}
+
 impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     /// A pipeline; nothing is asked of the store yet.
     #[must_use]
@@ -206,7 +213,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
         counters: Arc<Counters>,
     ) -> Self {
         let profiles: Arc<dyn ProfileLookup> = Arc::new(NoProfiles);
-        let rebuilder = Arc::new(Rebuilder::new(store.clone(), settings.visit_timeout, profiles));
+        let rebuilder = Arc::new(rebuilder(&settings, &store, profiles));
         let allowance = Some(VisitorAllowance::new(settings.visitor_allowance));
         Self {
             settings,
@@ -225,7 +232,7 @@ impl<R: Resolve, K: VisitorKeys> Pipeline<R, K> {
     /// The same pipeline, which writes down what is known about the companies it counts.
     #[must_use]
     pub fn with_profiles(mut self, profiles: Arc<dyn ProfileLookup>) -> Self {
-        self.rebuilder = Arc::new(Rebuilder::new(self.store.clone(), self.settings.visit_timeout, profiles));
+        self.rebuilder = Arc::new(rebuilder(&self.settings, &self.store, profiles));
         self
     }
 

@@ -22,14 +22,18 @@
 //! A version is taken after the inserts it builds on and before the reads, so that of two rebuilds at once the one
 //! that saw less has the lower version. A rebuild that breaks off is repeated. What it had touched (the old companies of
 //! rewritten visits) is kept in [`Affected`] between attempts; after a restart, when that is gone, [`Scope::WholeDays`]
-//! counts all companies of the touched days. Deleted visits stay as rows, so their days are known for ever.
+//! counts all companies of the touched days. Deleted visits stay as rows, so their days are known for as long as visits are.
+//!
+//! What was written so long ago that its base rows may have expired is left alone: see `provable`.
 
 mod companies;
 mod company_days;
 mod isolation;
+mod provable;
 mod visitors;
 
 pub use companies::NoProfiles;
+pub use provable::KeptFor;
 
 use self::isolation::within_limits;
 use super::{
@@ -125,18 +129,36 @@ impl BaseKey {
 
 /// Visitors by site, and the event times of theirs that were touched.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Touched(BTreeMap<(CompactString, u64), Span>);
+pub struct Touched {
+    spans: BTreeMap<(CompactString, u64), Span>,
+    /// Those of them whose events were erased at their own wish.
+    erased: BTreeSet<(CompactString, u64)>,
+}
 
 impl Touched {
     /// Adds a visitor's times.
     pub fn add(&mut self, site: CompactString, visitor: u64, span: Span) {
-        self.0.entry((site, visitor)).and_modify(|known| *known = known.union(span)).or_insert(span);
+        self.spans.entry((site, visitor)).and_modify(|known| *known = known.union(span)).or_insert(span);
+    }
+
+    /// Adds times of a visitor whose events were erased: no visit of theirs is settled for good.
+    pub fn add_erased(&mut self, site: CompactString, visitor: u64, span: Span) {
+        self.erased.insert((site.clone(), visitor));
+        self.add(site, visitor, span);
+    }
+
+    fn is_erased(&self, site: &CompactString, visitor: u64) -> bool {
+        self.erased.contains(&(site.clone(), visitor))
     }
 }
 
 /// Company days to count again: those of visits that a rebuild wrote or replaced.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Affected(BTreeMap<(CompactString, LocalDay), BTreeSet<u64>>);
+pub struct Affected {
+    companies: BTreeMap<(CompactString, LocalDay), BTreeSet<u64>>,
+    /// Days on which an erased visitor came.
+    erased: BTreeSet<(CompactString, LocalDay)>,
+}
 
 /// Which companies of a touched day are counted again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +192,7 @@ pub struct Rebuilder {
     timeout: VisitTimeout,
     versions: Versions,
     profiles: Arc<dyn ProfileLookup>,
+    kept: KeptFor,
     one_at_a_time: Mutex<()>,
     quarantine: StdMutex<Quarantine>,
     /// Whether what an earlier process set aside is in the quarantine.
@@ -191,6 +214,7 @@ impl Rebuilder {
             timeout,
             versions: Versions::default(),
             profiles,
+            kept: KeptFor::default(),
             one_at_a_time: Mutex::default(),
             quarantine: StdMutex::default(),
             has_recalled: OnceLock::new(),
@@ -294,31 +318,41 @@ impl Affected {
     /// None yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self(BTreeMap::new())
+        Self { companies: BTreeMap::new(), erased: BTreeSet::new() }
     }
 
     fn add<'a>(&mut self, snapshot: &Snapshot, visits: impl Iterator<Item = (&'a str, UnixMillis, u64)>) {
         let mut zones = HashMap::new();
         for (site, started_at, company) in visits {
             let zone = zones.entry(site).or_insert_with(|| zone(zone_of(snapshot, site)));
-            let companies = self.0.entry((site.into(), LocalDay::of(started_at, zone))).or_default();
+            let companies = self.companies.entry((site.into(), LocalDay::of(started_at, zone))).or_default();
             if company != 0 {
                 companies.insert(company);
             }
         }
     }
 
+    fn add_erased<'a>(&mut self, snapshot: &Snapshot, visits: impl Iterator<Item = (&'a str, UnixMillis)>) {
+        self.erased.extend(visits.map(|(site, started_at)| {
+            (CompactString::from(site), LocalDay::of(started_at, &zone(zone_of(snapshot, site))))
+        }));
+    }
+
+    fn is_erased(&self, site: &str, day: LocalDay) -> bool {
+        self.erased.contains(&(site.into(), day))
+    }
+
     /// Sites that have the same hours of a day, together.
     fn by_zone<'a>(&'a self, snapshot: &'a Snapshot) -> BTreeMap<(&'a str, LocalDay), BTreeSet<&'a str>> {
         let mut groups: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
-        for (site, day) in self.0.keys() {
+        for (site, day) in self.companies.keys() {
             groups.entry((zone_of(snapshot, site), *day)).or_default().insert(site);
         }
         groups
     }
 
     fn companies<'a>(&'a self, site: &'a str, day: LocalDay) -> impl Iterator<Item = (&'a str, u64)> {
-        self.0.get(&(site.into(), day)).into_iter().flatten().map(move |company| (site, *company))
+        self.companies.get(&(site.into(), day)).into_iter().flatten().map(move |company| (site, *company))
     }
 }
 

@@ -26,7 +26,8 @@ pub enum Command {
     SetSite(SiteId, SiteChange),
     /// Answered with [`Answer::Sites`], by id.
     ListSites,
-    /// Removes a site; its visits stay unless everything of it is to go now, which a removed one can be told too.
+    /// Removes a site; its data goes later (`[retention].deleted_sites`), unless it is to go
+    /// now, which a removed one can be told too.
     RemoveSite {
         /// The site.
         id: SiteId,

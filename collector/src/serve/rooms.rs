@@ -11,7 +11,9 @@ use super::{
     setup,
     store_keeper::{StoreKeeper, StoreState, StoreWorker},
     watchers::{PublicWatcher, ReportsResolver, ResolverWatcher, StoreWatcher},
-    workers::{AuditWorker, CommandSocket, ControlRefresh, PipelineWorker, Post, UsageWorker, Worker, Workers},
+    workers::{
+        AuditWorker, CommandSocket, ControlRefresh, PipelineWorker, Post, RetentionWorker, UsageWorker, Worker, Workers,
+    },
 };
 use crate::{
     admin::{AdminServices, AdminSettings, Audit, AuditWriter, Usage},
@@ -159,14 +161,15 @@ impl Rooms {
             Arc::clone(&self.name_servers) as Arc<dyn Worker>,
             Arc::new(AuditWorker(Mutex::new(audit_writer))),
             Arc::new(self.export_worker(config)),
+            Arc::new(RetentionWorker::new(self.store.clone(), config.retention.clone())),
             Arc::new(UsageWorker { usage: Arc::clone(&self.usage), store: self.store.clone() }),
         ];
         let (pipeline, spool) = (Arc::clone(&self.pipeline), self.spool.clone());
-        let (control, audit_days) = (self.control.clone(), config.retention.audit_days);
+        let control = self.control.clone();
         Ok(Posts {
             work: Workers::new(work.into_iter().map(Post::new).collect()),
             pipeline: Post::new(Arc::new(PipelineWorker { pipeline, spool, closing })),
-            store: Post::new(Arc::new(StoreWorker { keeper, control, audit_days, failure })),
+            store: Post::new(Arc::new(StoreWorker { keeper, control, failure })),
         })
     }
 

@@ -4,7 +4,8 @@ use crate::{
     config::{Config, DataFile, TrustedProxy, data_folders},
     data_files::{CLOUDFLARE_LIST, Credentials, Source, SourceError, UpdateError, Updater},
     ingest,
-    pipeline::{self, visits::VisitTimeout},
+    pipeline::{self, rebuild::KeptFor, visits::VisitTimeout},
+    retention::Policy,
 };
 use firmsight_resolver::{Databases, OwnerRule, OwnerRules, Profiles, Resolver, ResolverError, RulesError};
 use ipnet::IpNet;
@@ -201,6 +202,7 @@ pub(super) fn admin_allow(config: &Config) -> Result<Vec<IpNet>, SetupError> {
 pub(super) fn pipeline(config: &Config) -> pipeline::Settings {
     pipeline::Settings {
         visit_timeout: VisitTimeout::new(config.visits.timeout.get()),
+        kept_for: kept_for(&config.retention),
         keep: config.resolver.keep.as_slice().to_vec(),
         resolve_at_once: config.resolver.dns_concurrency.max(1),
         shutdown_deadline: PIPELINE_GRACE,
@@ -209,6 +211,14 @@ pub(super) fn pipeline(config: &Config) -> pipeline::Settings {
             bytes: config.limits.bytes_per_visitor_per_day.get(),
         },
         ..pipeline::Settings::default()
+    }
+}
+
+/// A visitor without a hash is no longer told from others, so its rows prove as little as rows that are gone.
+fn kept_for(policy: &Policy) -> KeptFor {
+    KeptFor {
+        events: policy.events.shorter(policy.visitor_hashes).at_least(),
+        visits: policy.visits.shorter(policy.visitor_hashes).at_least(),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     time::UnixMillis,
 };
 use clickhouse_embedded::Server;
-use std::{num::NonZeroU16, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -227,7 +227,6 @@ pub(super) async fn stop_server(server: Option<Server>) {
 pub(super) struct StoreWorker {
     pub(super) keeper: StoreKeeper,
     pub(super) control: Control,
-    pub(super) audit_days: NonZeroU16,
     /// Told when no later attempt could succeed.
     pub(super) failure: watch::Sender<Option<Arc<ServeError>>>,
 }
@@ -244,7 +243,6 @@ impl Worker for StoreWorker {
     fn run(self: Arc<Self>, stop: CancellationToken) -> Running {
         Box::pin(async move {
             let prepare = || async {
-                self.keeper.store.keep_audit_for(self.audit_days).await?;
                 self.control.check_master_key(UnixMillis::now()).await?;
                 self.control.seal_objections(UnixMillis::now()).await?;
                 Ok(self.control.refresh(UnixMillis::now()).await?)

@@ -66,6 +66,11 @@ impl Cluster {
         format!("CREATE DATABASE IF NOT EXISTS {quoted}{}", self.on_cluster())
     }
 
+    /// The table that holds rows on each node.
+    pub(super) fn local(table: &str) -> String {
+        if SHARDED.contains(&table) { format!("{table}_local") } else { table.to_owned() }
+    }
+
     /// The table, as a statement names it that changes or deletes stored rows.
     pub(super) fn stored(&self, table: &str) -> String {
         if SHARDED.contains(&table) { format!("{table}_local{}", self.on_cluster()) } else { table.to_owned() }

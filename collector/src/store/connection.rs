@@ -93,6 +93,11 @@ impl Store {
         self.cluster().map_or_else(|| table.to_owned(), |cluster| cluster.stored(table))
     }
 
+    /// The table that holds rows on the node that is asked.
+    pub(crate) fn local(&self, table: &str) -> String {
+        if self.cluster.is_some() { Cluster::local(table) } else { table.to_owned() }
+    }
+
     /// Turns this store and all its clones to other settings: an embedded server that was started again has another port
     /// and another secret.
     pub fn reconnect(&self, settings: &Settings) {

@@ -12,7 +12,6 @@ mod connection;
 mod error;
 mod insert;
 mod migrate;
-mod retention;
 mod rows;
 mod staged;
 mod statements;

@@ -52,6 +52,7 @@ impl Rebuilder {
                     .collect(),
                 Scope::WholeDays => self.companies_of_day(sites, day, from, until).await?,
             };
+            let companies = self.without_settled(companies, affected, day, until).await?;
             let span = Span { first: from.0, last: until.0 - 1 };
             let subject = |(site, company): &(String, u64)| Subject::CompanyDay {
                 site: site.as_str().into(),

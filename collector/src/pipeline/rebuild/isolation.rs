@@ -141,7 +141,7 @@ impl Rebuilder {
                 self.rebuild_visits(snapshot, &[], touched, &mut affected).await?;
             }
             Subject::CompanyDay { site, day, company } => {
-                affected.0.entry((site.clone(), *day)).or_default().insert(*company);
+                affected.companies.entry((site.clone(), *day)).or_default().insert(*company);
             }
         }
         self.rebuild_totals(snapshot, &affected, Scope::Companies).await

@@ -15,7 +15,9 @@ use super::{
         set_aside::Subject,
         visits::{Identity, RouteStep, Settled, Span, Visit, VisitTimeout, Window, seconds_on_pages, settle},
     },
-    Affected, BaseKey, Rebuilder, Touched, within_limits,
+    Affected, BaseKey, Rebuilder, Touched,
+    provable::{Horizon, SettledForGood},
+    within_limits,
 };
 use crate::{
     snapshot::Snapshot,
@@ -57,13 +59,15 @@ struct Visitor {
 
 /// A visit's key and what became of it.
 #[derive(Debug, Row, Deserialize)]
-struct StoredVisit {
-    site: CompactString,
-    started_at: UnixMillis,
-    visit_id: u64,
-    owner: u64,
-    is_gone: u8,
-    companies: Vec<u64>,
+pub(super) struct StoredVisit {
+    pub(super) site: CompactString,
+    pub(super) started_at: UnixMillis,
+    pub(super) visit_id: u64,
+    pub(super) ended_at: UnixMillis,
+    pub(super) owner: u64,
+    pub(super) is_gone: u8,
+    pub(super) newest_version: u64,
+    pub(super) companies: Vec<u64>,
 }
 
 type VisitKey = (CompactString, UnixMillis, u64);
@@ -95,7 +99,11 @@ struct Finished {
 /// One rebuild of touched visitors, how far it has come.
 struct Pass<'a> {
     snapshot: &'a Snapshot,
+    /// Who is rebuilt, among them those who are erased.
+    touched: &'a Touched,
     affected: &'a mut Affected,
+    /// What was written before may lack its base rows.
+    horizon: Option<Horizon>,
     version: u64,
     /// Visits that are to be stored, and how many bytes they have.
     finished: Vec<Finished>,
@@ -119,7 +127,9 @@ impl Rebuilder {
     ) -> Result<(), StoreError> {
         let mut pass = Pass {
             snapshot,
+            touched,
             affected,
+            horizon: self.horizon_of_visits(),
             version: self.versions.next(),
             finished: Vec::new(),
             bytes: 0,
@@ -202,14 +212,19 @@ impl Rebuilder {
         let spans = std::mem::take(&mut pass.spans);
         pass.bytes = 0;
         self.identify(&mut finished).await?;
-        let rows: Vec<VisitRow> = finished.into_iter().map(|finished| finished.row).collect();
+        let mut rows: Vec<VisitRow> = finished.into_iter().map(|finished| finished.row).collect();
         // Before the new rows come: a merge may take away the old ones, and with them whose days these were.
-        let stored = self.stored_visits(&spans).await?;
+        let mut stored = self.stored_visits(&spans, pass.horizon).await?;
+        let for_good = SettledForGood::among(&stored, pass.horizon, pass.touched);
+        rows.retain(|row| !for_good.covers_row(row));
+        stored.retain(|visit| !for_good.covers(&visit.site, visit.owner, visit.started_at, visit.ended_at));
         let starts = rows.iter().map(|row| (row.site.as_str(), row.started_at, row.company_id));
         let former = stored
             .iter()
             .flat_map(|visit| visit.companies.iter().map(|company| (visit.site.as_str(), visit.started_at, *company)));
         pass.affected.add(pass.snapshot, starts.chain(former));
+        let of_erased = stored.iter().filter(|visit| pass.touched.is_erased(&visit.site, visit.owner));
+        pass.affected.add_erased(pass.snapshot, of_erased.map(|visit| (visit.site.as_str(), visit.started_at)));
         self.store.insert_visits(&rows).await?;
         pass.found.extend(rows.into_iter().map(|row| (row.site, row.started_at, row.visit_id)));
         pass.replaced.extend(stored.into_iter().filter(|visit| {
@@ -270,13 +285,18 @@ impl Rebuilder {
     }
 
     /// The stored visits, deleted ones included, that start where these visitors' may have changed.
-    async fn stored_visits(&self, spans: &HashMap<(CompactString, u64), Span>) -> Result<Vec<StoredVisit>, StoreError> {
+    async fn stored_visits(
+        &self,
+        spans: &HashMap<(CompactString, u64), Span>,
+        horizon: Option<Horizon>,
+    ) -> Result<Vec<StoredVisit>, StoreError> {
         let Some(span) = spans.values().copied().reduce(Span::union) else { return Ok(Vec::new()) };
         let rows = spans.keys().map(|(site, visitor)| TouchedVisitor { site, visitor: *visitor }).collect();
         let staged = self.stage_visitors(rows).await?;
         let query = staged.query(
-            "SELECT site, started_at, visit_id, argMax(visitor, version) AS owner,
-                 argMax(is_deleted, version) AS is_gone, groupUniqArray(company_id) AS companies
+            "SELECT site, started_at, visit_id, argMax(ended_at, version) AS ended_at, argMax(visitor, version) AS owner,
+                 argMax(is_deleted, version) AS is_gone, max(version) AS newest_version,
+                 groupUniqArray(company_id) AS companies
              FROM visits
              WHERE (site, started_at, visit_id) IN (
                  SELECT site, started_at, visit_id FROM visits
@@ -285,7 +305,7 @@ impl Rebuilder {
                          AND fromUnixTimestamp64Milli({last:Int64}, 'UTC'))
              GROUP BY site, started_at, visit_id",
         );
-        let query = within_limits(query).param("first", span.first).param("last", span.last);
+        let query = within_limits(query).param("first", Self::look_back(span, horizon)).param("last", span.last);
         let stored = self.all(query).await?;
         staged.end().await;
         Ok(stored)
@@ -328,7 +348,7 @@ impl Touched {
     /// In portions that are rebuilt together, near to each other in time; without those that are set aside.
     fn chunks(&self, is_set_aside: impl Fn(&Visitor) -> bool) -> Vec<Vec<Visitor>> {
         let mut visitors: Vec<Visitor> = self
-            .0
+            .spans
             .iter()
             .map(|((site, visitor), span)| Visitor { site: site.clone(), visitor: *visitor, touched: *span })
             .filter(|visitor| !is_set_aside(visitor))

@@ -18,9 +18,11 @@
 //! warnings. When the process stops before that, they run once with `stop` already cancelled and may tidy up.
 
 mod control_refresh;
+mod retention;
 mod table;
 
 pub(super) use control_refresh::ControlRefresh;
+pub(super) use retention::RetentionWorker;
 pub(super) use table::{AuditWorker, CommandSocket, PipelineWorker, UsageWorker};
 
 use super::store_keeper::StoreState;

@@ -3,7 +3,7 @@
 //! # Layout
 //! Each room may import those above it, never those below (ARCHITECTURE.md says why).
 //!
-//! - [`time`], [`site`], [`snapshot`], [`counters`], [`metrics`], [`backoff`]: the words every room shares
+//! - [`time`], [`site`], [`snapshot`], [`counters`], [`metrics`], [`backoff`], [`plain_text`]: the words every room shares
 //! - [`sealing`]: AES-256-GCM under the master key
 //! - [`spool`]: the durable, sealed queue between "answered 2xx" and "stored"
 //! - [`ingest`]: the public side: beacons, pixel, tracker files, opt-out page
@@ -24,6 +24,7 @@ pub mod counters;
 pub mod feed;
 pub mod metrics;
 pub mod objection;
+pub mod plain_text;
 pub mod site;
 pub mod snapshot;
 pub mod time;

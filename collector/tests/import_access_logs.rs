@@ -4,7 +4,7 @@
 mod binary;
 
 use binary::Firmsight;
-use std::{fmt::Write as _, io::Write as _};
+use std::{fmt::Write as _, io::Write as _, process::Stdio};
 
 /// 17.253.144.10 is Apple's own, 17.1.2.3 too; 84.191.1.1 is a German home line; the last is reserved.
 fn log() -> String {
@@ -109,7 +109,7 @@ fn an_import_outlives_clickhouse() {
     firmsight.ok(&["site", "add", "--id", "shop", "--name", "Shop", "--host", "shop.example"]);
     let mut log = String::new();
     let agent = binary::BROWSER;
-    for number in 0..11_000 {
+    for number in 0..41_000 {
         let (host, second, minute) = (number % 200, number % 60, number / 60 % 60);
         writeln!(
             log,
@@ -132,7 +132,7 @@ fn an_import_outlives_clickhouse() {
         });
         import.join().unwrap()
     });
-    assert_eq!((number(&summary, "kept"), number(&summary, "companies")), (11_000, 1), "{summary}");
+    assert_eq!((number(&summary, "kept"), number(&summary, "companies")), (41_000, 1), "{summary}");
     server.terminate();
 }
 
@@ -156,16 +156,94 @@ fn what_can_not_be_imported_is_said_in_one_sentence() {
     firmsight.ok(&["site", "add", "--id", "shop", "--name", "Shop", "--host", "shop.example"]);
     let missing = firmsight.fails(&["import", "--site", "nobody", "/dev/null"]);
     assert!(missing.contains("firmsight site add --id nobody"), "{missing}");
-    let garbage = firmsight.folder().join("garbage.bin");
-    std::fs::write(&garbage, [0u8, 159, 146, 150].repeat(1000)).unwrap();
-    let cut_off = firmsight.folder().join("cut.log.gz");
-    let whole = gzip(&log().repeat(2000));
-    std::fs::write(&cut_off, &whole[..whole.len() / 2]).unwrap();
-    for (file, part) in [(&garbage, "no known format"), (&cut_off, "importing the whole file again")] {
-        let refusal = firmsight.fails(&["import", "--site", "shop", file.to_str().unwrap()]);
-        assert!(refusal.contains(part), "{refusal}");
+    let log_format = firmsight.fails(&["import", "--site", "shop", "--log-format", "$request", "/dev/null"]);
+    assert!(log_format.contains("no client"), "{log_format}");
+}
+
+#[test]
+fn one_bad_file_leaves_the_others_and_a_summary() {
+    let firmsight = Firmsight::new();
+    firmsight.ok(&["site", "add", "--id", "shop", "--name", "Shop", "--host", "shop.example"]);
+    let file = |name: &str, bytes: &[u8]| {
+        let path = firmsight.folder().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let packed = gzip(&log().repeat(2000));
+    let files = [
+        file("garbage.bin", &[0u8, 159, 146, 150].repeat(1000)),
+        file("cut.log.gz", &packed[..packed.len() / 2]),
+        firmsight.folder().join("none.log").to_str().unwrap().to_owned(),
+        file("whole.log", log().as_bytes()),
+    ];
+    let mut import = vec!["import", "--site", "shop"];
+    import.extend(files.iter().map(String::as_str));
+    let output = firmsight.run_with_input(&import, b"");
+    let (summary, problem) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(1), "{problem}");
+    assert!(problem.contains("3 files left out"), "{problem}");
+    for part in ["garbage.bin: the lines are of no known format", "cut.log.gz: ", "none.log: No such file", "apple.com"]
+    {
+        assert!(summary.contains(part), "{part} in {summary}");
     }
-    let none = firmsight.folder().join("none.log");
-    let refusal = firmsight.fails(&["import", "--site", "shop", none.to_str().unwrap()]);
-    assert!(refusal.contains("none.log"), "{refusal}");
+    assert!(number(&summary, "kept") >= 3, "{summary}");
+}
+
+#[test]
+fn a_file_that_is_followed_counts_as_it_grows_and_across_rotation() {
+    let firmsight = Firmsight::new();
+    firmsight.ok(&["site", "add", "--id", "shop", "--name", "Shop", "--host", "shop.example"]);
+    let path = firmsight.folder().join("access.log");
+    let line = |page: &str| {
+        let agent = binary::BROWSER;
+        format!("17.1.2.3 - - [02/Mar/2024:10:00:00 +0100] \"GET /{page} HTTP/1.1\" 200 5 \"-\" \"{agent}\"\n")
+    };
+    std::fs::write(&path, line("first")).unwrap();
+    let server = firmsight.serve();
+    let token = firmsight.ok(&["key", "create", "--name", "reports"]);
+    let is_stored = |page: &str| {
+        let authorization = format!("Token token={}", token.trim());
+        let path = "/accounts/shop/visits?start_date=2024-03-01&end_date=2024-03-03";
+        let answer = binary::request(server.admin, "GET", path, &[("Authorization", &authorization)], b"").unwrap();
+        answer.body.contains(page)
+    };
+    let mut follower = firmsight.program();
+    follower.args(["import", "--site", "shop", "--follow", path.to_str().unwrap()]).stdout(Stdio::piped());
+    let follower = follower.spawn().unwrap();
+    binary::wait_for("what was there is stored", || is_stored("shop.example/first"));
+    std::fs::rename(&path, firmsight.folder().join("access.log.1")).unwrap();
+    std::fs::write(&path, line("second") + &line("third")).unwrap();
+    binary::wait_for("what came after rotation is stored", || is_stored("shop.example/third"));
+    let pid = rustix::process::Pid::from_child(&follower);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let output = follower.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let summary = String::from_utf8(output.stdout).unwrap();
+    let numbers = ["pageviews", "kept", "visits"].map(|title| number(&summary, title));
+    assert_eq!(numbers, [3, 3, 1], "{summary}");
+    server.terminate();
+}
+
+#[test]
+fn what_the_tracker_counted_is_not_counted_again() {
+    let firmsight = Firmsight::new();
+    firmsight.ok(&["site", "add", "--id", "shop", "--name", "Shop", "--host", "shop.example"]);
+    let server = firmsight.serve();
+    let client = "LF1.1.0123456789abcdef.1700000000000";
+    let id = "0190b3c4-5d6e-7f80-8123-456789abcdef".parse().unwrap();
+    let body = binary::pageview("shop", id, client, "https://shop.example/pricing");
+    let answer = binary::post_beacon(server.public, "17.1.2.3", &body).unwrap();
+    assert_eq!(answer.status, 204, "{}", answer.body);
+    let now = jiff::Timestamp::now();
+    binary::wait_for("it is stored", || server.metric("firmsight_events_stored_total") == 1);
+
+    let time = now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
+    let agent = binary::BROWSER;
+    let line = |page: &str| format!("17.1.2.3 - - [{time}] \"GET {page} HTTP/1.1\" 200 5 \"-\" \"{agent}\"\n");
+    let log = [line("/pricing"), line("/contact"), line("/lfa.js"), line("/lfa/privacy")].concat();
+    let output = firmsight.run_with_input(&["import", "--site", "shop", "-"], log.as_bytes());
+    let summary = String::from_utf8(output.stdout).unwrap();
+    let numbers = ["pageviews", "kept", "counted", "no pageview"].map(|title| number(&summary, title));
+    assert_eq!(numbers, [2, 1, 1, 2], "{summary}");
+    server.terminate();
 }

@@ -3,7 +3,7 @@
 use super::init::Proxy;
 use crate::{
     config::{ListenUrl, PublicUrl, TrustedProxy},
-    import::parse::Format,
+    import::format::Format,
     ingest::language::Language,
     objection::Objection,
     serve::backup::Place,
@@ -49,8 +49,13 @@ pub(super) enum Command {
                             cut -d' ' -f1 access.log | sort -u | firmsight resolve - --json")]
     Resolve(Resolve),
     /// Turn access logs into company visits
-    #[command(after_help = "Files may be plain, .gz or .zst. The same file imported again adds nothing.\n\
-                            What counts as a pageview: docs/import.md.")]
+    #[command(
+        after_help = "Files may be plain or packed (.gz .bz2 .xz .zst .lz4 .zip .tar). The same file imported again \
+                            adds nothing.\nWhat counts as a pageview: docs/import.md.\n\nExamples:\n  \
+                            firmsight import --site shop /var/log/nginx/access.log*\n  \
+                            firmsight import --site shop --log-format '%h %l %u %t \"%r\" %>s %b' old.log\n  \
+                            firmsight import --site shop --follow /var/log/caddy/access.log"
+    )]
     Import(Import),
     /// Add, change, list or remove websites
     #[command(subcommand)]
@@ -154,9 +159,18 @@ pub(super) struct Import {
     /// The site that the log belongs to
     #[arg(long, value_name = "ID")]
     pub(super) site: SiteId,
-    /// How lines look; auto looks at the first ones
-    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = format)]
+    /// How lines look
+    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = format, long_help = formats_help())]
     pub(super) format: FormatChoice,
+    /// The log_format of your nginx or the LogFormat of your Apache, as it stands in the configuration
+    #[arg(long, value_name = "TEXT", conflicts_with = "format")]
+    pub(super) log_format: Option<String>,
+    /// IANA zone of times that don't say theirs, such as HAProxy's
+    #[arg(long, value_name = "TZ", default_value = "UTC", value_parser = time_zone)]
+    pub(super) timezone: TimeZone,
+    /// Read what the files hold and whatever comes, also across rotation, until Ctrl-C: for sites without a script
+    #[arg(long)]
+    pub(super) follow: bool,
     /// Lines of `IP name` in place of reverse DNS
     #[arg(long, value_name = "FILE")]
     pub(super) hosts: Option<PathBuf>,
@@ -176,8 +190,21 @@ fn format(text: &str) -> Result<FormatChoice, String> {
     if text == "auto" {
         return Ok(FormatChoice::Auto);
     }
-    let fixed = Format::ALL.into_iter().find(|format| format.as_str() == text).map(FormatChoice::Fixed);
-    fixed.ok_or_else(|| "allowed are auto, combined, common, json, caddy".to_owned())
+    let known = Format::ALL.into_iter().find(|(_, word, _)| *word == text);
+    let words = || Format::ALL.map(|(_, word, _)| word).join(", ");
+    known.map(|(format, ..)| FormatChoice::Fixed(format)).ok_or_else(|| format!("allowed are auto, {}", words()))
+}
+
+fn formats_help() -> String {
+    let mut help = "How lines look:\n  auto      each line by its own form\n".to_owned();
+    for (_, word, what) in Format::ALL {
+        help += &format!("  {word:<9} {what}\n");
+    }
+    help
+}
+
+fn time_zone(text: &str) -> Result<TimeZone, String> {
+    TimeZone::get(text).map_err(|_| "no IANA time zone: write one such as Europe/Berlin".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

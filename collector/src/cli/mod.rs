@@ -24,6 +24,7 @@ use crate::{
     control::NewKey,
     ingest::cookie_declaration::CookieDeclaration,
     objection::Objection,
+    plain_text::for_terminal,
     serve::{
         self, ServeError,
         command::{Answer, Command, SiteChange},
@@ -80,13 +81,10 @@ pub(crate) enum CliError {
     Read { path: PathBuf, source: io::Error },
     #[error("{}, line {line}: not of the form `IP name`", path.display())]
     HostsLine { path: PathBuf, line: usize },
-    #[error(
-        "{}: {source}; what stood before was imported, and importing the whole file again adds only the rest",
-        path.display()
-    )]
-    LogFile { path: PathBuf, source: io::Error },
-    #[error("{}: the lines are of no known format; name one with --format", .0.display())]
-    UnknownFormat(PathBuf),
+    #[error("{0} file{s} left out, wholly or in part: the summary says which and why", s = if *.0 == 1 { "" } else { "s" })]
+    LeftOut(usize),
+    #[error("--log-format: {0}")]
+    LogFormat(crate::import::format::LayoutError),
     #[error("there is no site {id}: add it with `firmsight site add --id {id} --name NAME --host HOST`", id = .0.as_str())]
     NoSite(SiteId),
     #[error("the site {id} has no host: set one with `firmsight site set --id {id} --host HOST`", id = .0.as_str())]
@@ -127,7 +125,7 @@ pub fn main() -> ExitCode {
         // Whoever read the output has seen enough, as with `| head`.
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("firmsight: {error}");
+            eprintln!("firmsight: {}", for_terminal(&error.to_string()));
             ExitCode::from(if matches!(error, CliError::Usage(_) | CliError::Missing(_)) { 2 } else { 1 })
         }
     }
@@ -220,9 +218,10 @@ async fn dispatch(config: Config, configuration: reload::Source, command: argume
         Typed::Key(command) => key(&config, command).await,
         Typed::Import(arguments) => {
             let access = Access::open(&config, Tables::UpToDate).await?;
-            let outcome = import::run(&access, arguments).await;
+            let (summary, outcome) = import::run(&config, &access, arguments).await;
             access.close().await;
-            print(&outcome?)
+            print(&summary)?;
+            outcome
         }
         Typed::Backup { to } => {
             let Answer::BackedUp(made) = with_engine(&config, Command::BackUp(to)).await? else {
@@ -426,7 +425,8 @@ async fn key(config: &Config, typed: arguments::Key) -> Result<(), CliError> {
     }
 }
 
+/// The one way to standard output: what came from outside can't steer the terminal.
 fn print(text: &str) -> Result<(), CliError> {
     let mut output = io::stdout().lock();
-    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(CliError::Output)
+    output.write_all(for_terminal(text).as_bytes()).and_then(|()| output.flush()).map_err(CliError::Output)
 }

@@ -7,7 +7,7 @@
 //! is not this machine.
 
 use super::{CliError, arguments, hosts_file};
-use crate::{config::Config, serve::setup};
+use crate::{config::Config, plain_text::for_terminal, serve::setup};
 use firmsight_resolver::{Resolver, Verdict, explain, to_json};
 use std::{
     collections::HashMap,
@@ -242,8 +242,8 @@ async fn print(mut receiver: mpsc::Receiver<JoinHandle<Printed>>) -> io::Result<
     let mut unreadable = 0;
     while let Some(batch) = receiver.recv().await {
         let printed = batch.await.map_err(io::Error::other)?;
-        eprint!("{}", printed.beside);
-        output.write_all(printed.output.as_bytes())?;
+        eprint!("{}", for_terminal(&printed.beside));
+        output.write_all(for_terminal(&printed.output).as_bytes())?;
         unreadable += printed.unreadable;
         if receiver.is_empty() {
             output.flush()?;

@@ -145,6 +145,10 @@ pub enum NotPage {
     MachinePath,
     /// A host that is not the site's.
     OtherHost,
+    /// The collector's own: the tracker, beacons, the opt-out page.
+    Collector,
+    /// The log doesn't know who asked.
+    NoClient,
     /// No URL can be made of it, or one longer than a beacon may have.
     Url,
 }
@@ -159,49 +163,66 @@ impl NotPage {
             Self::Asset => "file, not a page",
             Self::MachinePath => "path that programs ask for",
             Self::OtherHost => "another host than the site's",
+            Self::Collector => "the collector's own (tracker, beacons, opt-out page)",
+            Self::NoClient => "no client address in the log",
             Self::Url => "no usable address of a page",
         }
     }
 }
 
-/// Judges one hit by the documented rules, in their order.
-#[must_use]
-pub fn judge(hit: &Hit, site: &Site) -> Judgement {
-    if hit.method != "GET" {
-        return Judgement::Not(NotPage::Method);
+/// What decides which hits are pageviews of a site.
+#[derive(Clone, Debug)]
+pub struct PageRules {
+    /// The site.
+    pub site: Site,
+    /// Paths of the collector itself, where it stands behind the site's own host; what lies under one is the collector's too.
+    pub collector_paths: Vec<String>,
+}
+
+impl PageRules {
+    /// Judges one hit by the documented rules, in their order. `is_robot` is asked about user agents that are there; an empty
+    /// one makes a pageview, because only the whole file can tell whether the log has user agents at all.
+    #[must_use]
+    pub fn judge(&self, hit: &Hit<'_>, is_robot: impl FnOnce(&str) -> bool) -> Judgement {
+        if !hit.method.eq_ignore_ascii_case("GET") {
+            return Judgement::Not(NotPage::Method);
+        }
+        if !matches!(hit.status, 200..=299 | 304) {
+            return Judgement::Not(NotPage::Status);
+        }
+        let Some((host, scheme, target)) = split_target(&hit.target) else {
+            return Judgement::Not(NotPage::Url);
+        };
+        let host = match host.or(hit.host.as_deref()) {
+            Some(host) if self.site.has_host(host) => Some(host),
+            Some(_) => None,
+            None => self.site.hosts.first().map(String::as_str),
+        };
+        let Some(host) = host else {
+            return Judgement::Not(NotPage::OtherHost);
+        };
+        let path = target.split(['?', '#']).next().unwrap_or_default();
+        if self.collector_paths.iter().any(|own| is_at_or_under(path, own)) {
+            return Judgement::Not(NotPage::Collector);
+        }
+        if is_asset(path) {
+            return Judgement::Not(NotPage::Asset);
+        }
+        if is_machine_path(path) {
+            return Judgement::Not(NotPage::MachinePath);
+        }
+        if hit.client.is_none() {
+            return Judgement::Not(NotPage::NoClient);
+        }
+        if hit.user_agent.as_deref().is_some_and(|agent| !agent.is_empty() && is_robot(agent)) {
+            return Judgement::Dropped(DropReason::Crawler);
+        }
+        let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        match format!("{scheme}://{bracketed}{target}").parse::<url::Url>() {
+            Ok(url) if url.as_str().len() <= beacon::MAX_URL_BYTES => Judgement::Pageview(url.into()),
+            _ => Judgement::Not(NotPage::Url),
+        }
     }
-    if !matches!(hit.status, 200..=299 | 304) {
-        return Judgement::Not(NotPage::Status);
-    }
-    let Some((host, scheme, target)) = split_target(&hit.target) else {
-        return Judgement::Not(NotPage::Url);
-    };
-    let asked_host = host.or(hit.host.as_deref());
-    let host = match asked_host {
-        Some(host) if site.has_host(host) => host,
-        Some(_) => return Judgement::Not(NotPage::OtherHost),
-        None => match site.hosts.first() {
-            Some(host) => host,
-            None => return Judgement::Not(NotPage::OtherHost),
-        },
-    };
-    let path = target.split(['?', '#']).next().unwrap_or_default();
-    if is_asset(path) {
-        return Judgement::Not(NotPage::Asset);
-    }
-    if is_machine_path(path) {
-        return Judgement::Not(NotPage::MachinePath);
-    }
-    let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let url = match format!("{scheme}://{bracketed}{target}").parse::<url::Url>() {
-        Ok(url) if url.as_str().len() <= beacon::MAX_URL_BYTES => url,
-        _ => return Judgement::Not(NotPage::Url),
-    };
-    // A log without the column can't tell; with the column, an empty one is a robot's.
-    if hit.user_agent.as_deref().is_some_and(crate::ingest::crawler::is_crawler) {
-        return Judgement::Dropped(DropReason::Crawler);
-    }
-    Judgement::Pageview(url.into())
 }
 
 /// Host (of an absolute target), scheme and the rest that starts with a slash.
@@ -223,10 +244,11 @@ fn is_asset(path: &str) -> bool {
 }
 
 fn is_machine_path(path: &str) -> bool {
-    MACHINE_PATHS
-        .iter()
-        .any(|machine| path.strip_prefix(machine).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
-        || path.ends_with("/feed/")
+    MACHINE_PATHS.iter().any(|machine| is_at_or_under(path, machine)) || path.ends_with("/feed/")
+}
+
+fn is_at_or_under(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -236,19 +258,21 @@ mod tests {
 
     const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 
-    fn site() -> Site {
-        Site::new("shop".parse().unwrap(), "Shop", ["www.example.com", "example.com"])
+    fn judge(hit: &Hit<'_>) -> Judgement {
+        let site = Site::new("shop".parse().unwrap(), "Shop", ["www.example.com", "example.com"]);
+        let rules = PageRules { site, collector_paths: vec!["/lfa.js".into(), "/lfa".into()] };
+        rules.judge(hit, crate::ingest::crawler::is_crawler)
     }
 
-    fn hit(target: &str) -> Hit {
+    fn hit(target: &str) -> Hit<'_> {
         Hit {
-            client: ClientAddress::Ip("192.0.2.7".parse().unwrap()),
+            client: Some(ClientAddress::Ip("192.0.2.7".parse().unwrap())),
             at: UnixMillis(0),
             method: "GET".into(),
             target: target.into(),
             status: 200,
             host: None,
-            referrer: String::new(),
+            referrer: "".into(),
             user_agent: Some(BROWSER.into()),
             language: String::new(),
         }
@@ -264,19 +288,21 @@ mod tests {
             ("/index.php?x=a.css", None, "https://www.example.com/index.php?x=a.css"),
             ("/v1.2/docs", None, "https://www.example.com/v1.2/docs"),
             ("/feedback", None, "https://www.example.com/feedback"),
+            ("/lfa-guide", None, "https://www.example.com/lfa-guide"),
             ("http://example.com:80/x", None, "http://example.com/x"),
             ("http://example.com", None, "http://example.com/"),
         ] {
             let hit = Hit { host: host.map(str::to_lowercase), ..hit(target) };
-            assert_eq!(judge(&hit, &site()), Judgement::Pageview(expected.into()), "{target}");
+            assert_eq!(judge(&hit), Judgement::Pageview(expected.into()), "{target}");
         }
     }
 
     #[test]
     fn everything_else_is_no_pageview_and_says_why() {
+        let long = format!("/{}", "x".repeat(beacon::MAX_URL_BYTES));
         for (hit, expected) in [
             (Hit { method: "POST".into(), ..hit("/") }, NotPage::Method),
-            (Hit { method: String::new(), ..hit("") }, NotPage::Method),
+            (Hit { method: "".into(), ..hit("") }, NotPage::Method),
             (Hit { status: 404, ..hit("/") }, NotPage::Status),
             (Hit { status: 301, ..hit("/") }, NotPage::Status),
             (hit("/style.CSS?v=3"), NotPage::Asset),
@@ -286,29 +312,32 @@ mod tests {
             (hit("/wp-json/wp/v2/posts"), NotPage::MachinePath),
             (hit("/feed"), NotPage::MachinePath),
             (hit("/blog/feed/"), NotPage::MachinePath),
+            (hit("/lfa.js?site=shop"), NotPage::Collector),
+            (hit("/lfa/privacy"), NotPage::Collector),
             (Hit { host: Some("other.example".into()), ..hit("/") }, NotPage::OtherHost),
             (hit("http://other.example/"), NotPage::OtherHost),
+            (Hit { client: None, ..hit("/") }, NotPage::NoClient),
             (hit("ftp://example.com/"), NotPage::Url),
             (hit("*"), NotPage::Url),
-            (hit(&format!("/{}", "x".repeat(beacon::MAX_URL_BYTES))), NotPage::Url),
+            (hit(&long), NotPage::Url),
         ] {
-            assert_eq!(judge(&hit, &site()), Judgement::Not(expected), "{hit:?}");
+            assert_eq!(judge(&hit), Judgement::Not(expected), "{hit:?}");
         }
     }
 
     #[test]
-    fn robots_are_dropped_and_logs_without_user_agents_count() {
-        let with_agent = |agent: Option<&str>| Hit { user_agent: agent.map(str::to_owned), ..hit("/") };
+    fn robots_are_dropped_and_what_has_no_user_agent_is_for_the_whole_file_to_tell() {
+        let with_agent = |agent: Option<&'static str>| Hit { user_agent: agent.map(Into::into), ..hit("/") };
         let robot = Judgement::Dropped(DropReason::Crawler);
         let page = Judgement::Pageview("https://www.example.com/".into());
         for (agent, expected) in [
             (Some("Googlebot/2.1 (+http://www.google.com/bot.html)"), &robot),
             (Some("curl/8.0"), &robot),
-            (Some(""), &robot),
+            (Some(""), &page),
             (Some(BROWSER), &page),
             (None, &page),
         ] {
-            assert_eq!(&judge(&with_agent(agent), &site()), expected, "{agent:?}");
+            assert_eq!(&judge(&with_agent(agent)), expected, "{agent:?}");
         }
     }
 }

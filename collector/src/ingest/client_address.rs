@@ -47,6 +47,23 @@ impl ProxyTrust {
         }
         hop
     }
+
+    /// The client in a list that a proxy wrote, walked as the header is. `peer` is the hop that handed the list on; without
+    /// one whoever appended the last entry is believed. `None` when nobody in it is known.
+    #[must_use]
+    pub fn client_in_list(&self, peer: Option<IpAddr>, list: &str) -> Option<IpAddr> {
+        let mut hop = peer;
+        for element in elements_from_the_right(list) {
+            if hop.is_some_and(|hop| !self.trusts(hop)) {
+                break;
+            }
+            match node_address(element) {
+                Some(address) => hop = Some(address),
+                None => break,
+            }
+        }
+        hop
+    }
 }
 
 /// Whether a request looks relayed by a proxy that nobody named: a loopback or private peer that sends
@@ -169,6 +186,28 @@ mod tests {
         ];
         for (peer, header, lines, expected) in table {
             assert_eq!(client(peer, header, lines), *expected, "{peer} {header} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_in_a_log_is_walked_as_the_header_is() {
+        let trust = ProxyTrust {
+            networks: vec!["10.0.0.0/8".parse().unwrap()],
+            header: HeaderName::from_static("x-forwarded-for"),
+        };
+        for (peer, list, expected) in [
+            (None, "203.0.113.9", Some("203.0.113.9")),
+            (None, "1.1.1.1, 203.0.113.9", Some("203.0.113.9")),
+            (None, "1.1.1.1, 203.0.113.9, 10.0.0.2", Some("203.0.113.9")),
+            (None, "unknown", None),
+            (None, "", None),
+            (Some("10.0.0.1"), "1.1.1.1, 203.0.113.9", Some("203.0.113.9")),
+            (Some("10.0.0.1"), "-", Some("10.0.0.1")),
+            (Some("198.51.100.1"), "203.0.113.9", Some("198.51.100.1")),
+        ] {
+            let peer = peer.map(|peer| peer.parse().unwrap());
+            let found = trust.client_in_list(peer, list).map(|found| found.to_string());
+            assert_eq!(found.as_deref(), expected, "{list}");
         }
     }
 

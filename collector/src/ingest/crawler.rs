@@ -1,13 +1,39 @@
 //! Robots by their own word: the User-Agent header.
 
-use std::{borrow::Cow, cell::Cell};
+use aho_corasick::AhoCorasick;
+use std::{borrow::Cow, cell::Cell, sync::LazyLock};
 
 /// Longest user agent that is looked at and kept, in bytes.
 pub const MAX_USER_AGENT_BYTES: usize = 512;
 
+/// Browsers without a person in front: headless ones, audits, tests. `iscrawl` takes them for what drives them.
+const UNATTENDED: &[&str] = &[
+    "headless",
+    "lighthouse",
+    "phantomjs",
+    "slimerjs",
+    "puppeteer",
+    "playwright",
+    "selenium",
+    "cypress/",
+    "gtmetrix",
+    "pingdom",
+    "statuscake",
+    "site24x7",
+    "catchpoint",
+    "speedcurve",
+    "calibreapp",
+    "datadogsynthetics",
+    "dynatrace",
+    "page speed",
+    "pagespeed",
+    "validator",
+    "accessibility",
+];
+
 /// Whether this user agent is a robot, a script or nothing at all.
 ///
-/// Rests on `iscrawl`, with two of its habits mended: it remembers answers by the text's place in
+/// Rests on `iscrawl`, to which [`UNATTENDED`] is added, with two of its habits mended: it remembers answers by the text's place in
 /// memory, length and both ends, so that two visitors whose headers land in the same buffer can get
 /// each other's answer (each call therefore ends in other digits), and it reads the phone brand
 /// Cubot as a robot.
@@ -25,6 +51,9 @@ pub fn is_crawler(user_agent: &str) -> bool {
         return true;
     }
     let user_agent = &user_agent[..user_agent.floor_char_boundary(LOOKED_AT)];
+    if is_unattended(user_agent) {
+        return true;
+    }
     let user_agent = if user_agent.contains("CUBOT") || user_agent.contains("Cubot") {
         Cow::Owned(user_agent.replace("CUBOT", "").replace("Cubot", ""))
     } else {
@@ -48,6 +77,13 @@ pub fn is_crawler(user_agent: &str) -> bool {
     std::str::from_utf8(&buffer[..length]).is_ok_and(iscrawl::is_crawler)
 }
 
+fn is_unattended(user_agent: &str) -> bool {
+    // `None` when the words make no automaton, which the test below would show.
+    static WORDS: LazyLock<Option<AhoCorasick>> =
+        LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(UNATTENDED).ok());
+    WORDS.as_ref().is_some_and(|words| words.is_match(user_agent))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +100,14 @@ mod tests {
             (
                 "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
                 false,
+            ),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/140.0.0.0 Safari/537.36",
+                true,
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 11; moto g) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile Safari/537.36 Chrome-Lighthouse",
+                true,
             ),
             (
                 "Mozilla/5.0 (Linux; Android 9; CUBOT X19) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/90.0.0.0 Mobile Safari/537.36",

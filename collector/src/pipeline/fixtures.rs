@@ -20,7 +20,7 @@ pub(super) fn site(id: &str) -> Site {
 }
 
 /// One pageview, sent and received when it happened.
-pub(super) fn beacon(site: &str, received: i64) -> SpooledBeacon {
+pub(crate) fn beacon(site: &str, received: i64) -> SpooledBeacon {
     let address = ClientAddress::Ip("192.0.2.1".parse().unwrap());
     let events = vec![event(1, received, EventKind::Pageview)];
     SpooledBeacon {
@@ -55,7 +55,7 @@ pub(super) fn verdict(kind: NetworkKind) -> Verdict {
     }
 }
 
-pub(super) fn company_verdict(domain: &str) -> Verdict {
+pub(crate) fn company_verdict(domain: &str) -> Verdict {
     let company = Company {
         id: CompanyId::of_domain(domain),
         name: domain.into(),

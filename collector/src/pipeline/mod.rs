@@ -34,7 +34,7 @@ pub mod visits;
 pub use visitor_allowance::DailyAllowance;
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 
 use self::{
     batch::Batch,

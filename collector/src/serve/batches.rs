@@ -5,14 +5,18 @@
 use super::{
     ServeError,
     command::{Imported, ImportedCompany},
+    counted_before,
 };
 use crate::{
     control::Control,
     counters::Counters,
     import::Batch,
-    pipeline::{Pipeline, verdicts::Resolve},
+    pipeline::{
+        Pipeline,
+        verdicts::{Resolve, judge},
+    },
     site::SiteId,
-    spool::record::SpooledBeacon,
+    spool::record::{ClientAddress, SpooledBeacon},
     store::{Store, StoreError},
     time::UnixMillis,
 };
@@ -32,7 +36,10 @@ use tokio::time::{Instant, sleep};
 use uuid::{Builder, Uuid};
 
 /// ClickHouse refuses a parameter over 100 KB; an id takes 39 bytes.
-const MAX_IN_STATEMENT: usize = 2_000;
+pub(super) const MAX_IN_STATEMENT: usize = 2_000;
+/// How many addresses of a batch are looked up at once, and how long that may take; the rest get their local verdicts.
+const RESOLVED_AT_ONCE: usize = 256;
+const RESOLVE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long a batch is tried again while the store is away.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -96,21 +103,29 @@ impl CommandBatches<'_> {
     }
 
     async fn attempt_import(&self, batch: Batch, resolver: Arc<NamedResolver>) -> Result<Imported, ServeError> {
-        let Batch { id, beacons, drops } = batch;
+        let Batch { id, mut beacons, drops } = batch;
+        let addresses = beacons.iter().map(|beacon| beacon.address.clone()).collect();
+        let verdicts = judge(&resolver, addresses, RESOLVED_AT_ONCE, RESOLVE_DEADLINE).await;
+        let resolver = Arc::new(JudgedResolver { verdicts, resolver });
+        let already_counted = counted_before::take_out(self.store, &resolver.verdicts, &mut beacons).await?;
         let site = beacons.first().map(|beacon| beacon.site.clone());
-        let events: Vec<_> = beacons.iter().flat_map(|beacon| &beacon.events).map(|event| event.id).collect();
+        let events = beacons.iter().map(|beacon| beacon.events.len() as u64).sum();
+        // Most pageviews are of no company: what is asked of the store is about the others.
+        let of_companies = beacons.iter().filter(|beacon| resolver.has_company(&beacon.address));
+        let of_companies: Vec<_> = of_companies.flat_map(|beacon| &beacon.events).map(|event| event.id).collect();
         let times = beacons.iter().map(|beacon| beacon.received.0);
         let span = times.clone().min().zip(times.max());
         let counters = Arc::new(Counters::default());
-        counters.receive(events.len() as u64);
+        counters.receive(events);
         let processed = self.pipeline.sharing_rebuilder(resolver, counters).process(id, beacons, drops).await?;
         let mut imported = Imported {
             kept: processed.stored,
+            already_counted,
             dropped: processed.dropped.iter().map(|(reason, events)| (reason.as_str().to_owned(), *events)).collect(),
             ..Imported::default()
         };
         if let (Some(site), Some(span), true) = (site, span, processed.stored > 0) {
-            for events in events.chunks(MAX_IN_STATEMENT) {
+            for events in of_companies.chunks(MAX_IN_STATEMENT) {
                 imported.companies.extend(self.companies(&site, events, span).await?);
                 imported.visits.extend(self.visits(&site, events, span).await?);
             }
@@ -133,12 +148,13 @@ impl CommandBatches<'_> {
         .await
     }
 
-    /// How many of these visits there are now: a later batch may have joined two into one, under either's id.
+    /// How many of these visits reports have: those of a company. A later batch may have joined two into one, under either's id.
     pub(super) async fn count_visits(&self, site: &SiteId, visits: &[u64]) -> Result<u64, ServeError> {
         self.patiently(|| async {
             let mut count = 0;
             for visits in visits.chunks(MAX_IN_STATEMENT) {
-                let sql = "SELECT count() FROM visits FINAL WHERE site = {site:String} AND visit_id IN {visits:Array(UInt64)}";
+                let sql = "SELECT count() FROM visits FINAL WHERE site = {site:String} AND company_id != 0
+                           AND visit_id IN {visits:Array(UInt64)}";
                 let query = self.store.client().query(sql).param("site", site.as_str()).param("visits", visits);
                 count += self.store.in_time(query.fetch_one::<u64>()).await?;
             }
@@ -221,6 +237,34 @@ fn keyed_id(key: &[u8; 32], site: &SiteId, id: Uuid) -> Uuid {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&mac.finalize().into_bytes()[..16]);
     Builder::from_random_bytes(bytes).into_uuid()
+}
+
+/// What was found out about a batch's addresses, once: the pipeline keeps what the summary counts.
+struct JudgedResolver {
+    verdicts: HashMap<ClientAddress, Arc<Verdict>>,
+    resolver: Arc<NamedResolver>,
+}
+
+impl JudgedResolver {
+    fn has_company(&self, address: &ClientAddress) -> bool {
+        self.verdicts.get(address).is_some_and(|verdict| verdict.company.is_some())
+    }
+}
+
+impl Resolve for JudgedResolver {
+    fn local(&self, ip: IpAddr) -> Arc<Verdict> {
+        self.resolver.local(ip)
+    }
+
+    async fn resolve(&self, ip: IpAddr) -> Arc<Verdict> {
+        let judged = self.verdicts.get(&ClientAddress::Ip(ip)).cloned();
+        judged.unwrap_or_else(|| self.resolver.local(ip))
+    }
+
+    fn judge_name(&self, host: &str) -> Arc<Verdict> {
+        let judged = self.verdicts.get(&ClientAddress::HostName(host.to_owned())).cloned();
+        judged.unwrap_or_else(|| self.resolver.judge_name(host))
+    }
 }
 
 /// The resolver, with a person's list of names in place of reverse DNS where there is one.

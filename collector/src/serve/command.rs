@@ -206,6 +206,8 @@ pub struct ListedKey {
 pub struct Imported {
     /// Stored, or stored before.
     pub kept: u64,
+    /// Left out, because the tracker counted them: same page, company and minute.
+    pub already_counted: u64,
     /// Dropped, by reason.
     pub dropped: Vec<(String, u64)>,
     /// Ids of the visits that the kept ones belong to; one may be named twice.

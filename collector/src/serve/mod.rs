@@ -19,6 +19,7 @@ mod check;
 mod collector;
 pub mod command;
 pub(crate) mod control_socket;
+mod counted_before;
 pub(crate) mod data_files;
 pub(crate) mod engine;
 mod held_connections;

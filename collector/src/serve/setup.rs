@@ -3,7 +3,7 @@
 use crate::{
     config::{Config, DataFile, TrustedProxy, data_folders},
     data_files::{CLOUDFLARE_LIST, Credentials, Source, SourceError, UpdateError, Updater},
-    ingest,
+    ingest::{self, client_address::ProxyTrust},
     pipeline::{self, rebuild::KeptFor, visits::VisitTimeout},
     retention::Policy,
 };
@@ -225,6 +225,14 @@ fn kept_for(policy: &Policy) -> KeptFor {
 /// Where Cloudflare's list may be: what was fetched, then the default set's folders.
 fn list_folders(config: &Config) -> Vec<PathBuf> {
     std::iter::once(config.geoip_folder()).chain(data_folders()).collect()
+}
+
+/// Whose word about clients counts, and in which header.
+pub(crate) fn proxy_trust(config: &Config) -> Result<ProxyTrust, SetupError> {
+    Ok(ProxyTrust {
+        networks: trusted_proxies(&config.public.trusted_proxies, &list_folders(config))?,
+        header: config.public.client_ip_header.get(),
+    })
 }
 
 /// The networks behind the words.

@@ -88,7 +88,8 @@ impl Firmsight {
         self.server_environment.insert(name.to_owned(), value.into());
     }
 
-    fn program(&self) -> Command {
+    /// A command that the caller starts.
+    pub(crate) fn program(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_firmsight"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FIRMSIGHT_")) {
             command.env_remove(name);

@@ -133,6 +133,13 @@ impl Installation {
         Ok(Self { config })
     }
 
+    /// A command on it that is not started yet.
+    pub(super) fn command(&self, arguments: &[&str], file: &Path) -> Command {
+        let mut command = Command::new(build::binary());
+        command.arg("--config").arg(&self.config).args(arguments).arg(file);
+        command
+    }
+
     /// Starts it with its embedded ClickHouse, or with none, when events stay in the spool.
     pub(super) fn serve(&self, with_store: bool) -> Result<Server, Error> {
         let mut command = Command::new(build::binary());

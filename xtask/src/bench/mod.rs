@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measures on this machine and prints tables; asserts nothing.
 
+mod import;
 mod ingest;
 mod insert;
 mod load;
@@ -43,6 +44,8 @@ enum What {
         #[arg(long, default_value_t = 15)]
         loads: u32,
     },
+    /// An access log into companies, beside GoAccess with GeoIP.
+    Import(import::Arguments),
     /// Events into ClickHouse, by how many an insert has.
     Insert,
     /// What verdicts and names cost.
@@ -63,6 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         Some(What::Soak(arguments)) => soak::run(arguments),
         Some(What::Tracker) => tracker_sizes::run(),
         Some(What::PageCost { loads }) => page_cost::run(*loads),
+        Some(What::Import(arguments)) => import::run(arguments),
         Some(What::Insert) => insert::run(),
         Some(What::Resolver) => resolver::run(),
         Some(What::Reports { pageviews }) => reports::run(*pageviews),

@@ -57,7 +57,7 @@ impl Server {
     }
 
     pub(super) fn anonymous_kilobytes(&self) -> u64 {
-        status_kilobytes(self.child.id(), "RssAnon:")
+        anonymous_kilobytes(self.child.id())
     }
 
     /// How many file descriptors it has open.
@@ -65,15 +65,9 @@ impl Server {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
     }
 
-    /// The first child process of this server: the embedded ClickHouse, whatever it calls its main thread.
+    /// The embedded ClickHouse.
     pub(super) fn child(&self) -> Option<u32> {
-        let own = self.child.id();
-        fs::read_dir("/proc").ok()?.filter_map(Result::ok).find_map(|entry| {
-            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-            let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            let parent: u32 = text.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
-            (parent == own).then_some(pid)
-        })
+        child_of(self.child.id())
     }
 }
 
@@ -91,6 +85,21 @@ pub(super) fn cpu(process: u32) -> Result<Duration, Error> {
     let fields: Vec<&str> = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
     let ticks = |position: usize| fields.get(position).and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
     Ok(TICK * (ticks(11) + ticks(12)))
+}
+
+/// The first child of a process: the embedded ClickHouse, whatever it calls its main thread.
+pub(super) fn child_of(own: u32) -> Option<u32> {
+    fs::read_dir("/proc").ok()?.filter_map(Result::ok).find_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let parent: u32 = text.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
+        (parent == own).then_some(pid)
+    })
+}
+
+/// Anonymous memory of a process, in kilobytes; 0 when it is gone.
+pub(super) fn anonymous_kilobytes(pid: u32) -> u64 {
+    status_kilobytes(pid, "RssAnon:")
 }
 
 /// Resident memory of a process, in kilobytes; 0 when it is gone.

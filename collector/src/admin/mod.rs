@@ -20,6 +20,7 @@ pub(crate) mod authentication;
 mod health;
 mod metrics;
 pub(crate) mod openapi;
+mod paths;
 pub(crate) mod problem;
 mod rate_limit;
 pub(crate) mod usage;
@@ -48,6 +49,7 @@ use ipnet::IpNet;
 use problem::{Form, Forms, Problem};
 use rate_limit::RateLimit;
 use std::sync::Arc;
+use tower::util::MapRequest;
 use tracing::Instrument;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -138,7 +140,7 @@ pub(crate) fn router(services: AdminServices, siblings: Vec<Routes>) -> Router {
         metrics = metrics.route_layer(with_key());
     }
 
-    Router::new()
+    let listener = Router::new()
         .route("/healthz", get(health::healthy))
         .route("/readyz", get(health::ready))
         .route("/openapi.json", openapi::route(document))
@@ -149,7 +151,9 @@ pub(crate) fn router(services: AdminServices, siblings: Vec<Routes>) -> Router {
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), allow_list::admit))
         .layer(middleware::from_fn_with_state(forms, problem::write))
-        .with_state(shared)
+        .with_state(shared);
+    // A router's own layers come after its routing.
+    Router::new().fallback_service(MapRequest::new(listener, paths::normalized))
 }
 
 /// A span of each request: its method, the route's pattern and the status, nothing of what was asked about whom.

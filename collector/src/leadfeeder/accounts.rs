@@ -32,7 +32,7 @@ fn resource(site: &Site) -> Resource<AccountAttributes> {
             timezone: site.timezone.clone(),
             on_trial: false,
             subscription_addons: [],
-            website_tracking_status: "active",
+            website_tracking_status: "ok",
         },
         relationships: None,
     }

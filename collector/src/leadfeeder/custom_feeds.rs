@@ -1,11 +1,11 @@
 //! Custom feeds: the built-in ones and those that the site's people made under `/v1`.
 
 use super::{
-    asked::Asked,
     documents::{Document, Resource},
     leads::{self, LeadAttributes, LeadResource},
     paging::PageParameters,
     refusals::Refusals,
+    walks::Walks,
 };
 use crate::{
     admin::{
@@ -163,7 +163,7 @@ pub(super) async fn one(
 
 /// Leads of a custom feed
 ///
-/// Companies that visited between the dates and fit the feed, by their first visit in them; at most 10,000.
+/// Companies that visited between the dates and fit the feed, by their first visit in them, newest first; at most 10,000.
 #[utoipa::path(
     get, path = "/accounts/{account}/custom-feeds/{feed}/leads", tag = "leadfeeder", operation_id = "custom_feed_leads",
     params(
@@ -176,13 +176,11 @@ pub(super) async fn one(
 pub(super) async fn leads_of(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
+    Extension(walks): Extension<Arc<Walks>>,
     FromPath((account, feed)): FromPath<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Document<Vec<LeadResource>>>, Problem> {
-    let site = caller.account(&account)?;
-    let feed = find(&caller.snapshot, &site.id, &feed)?;
-    let asked = Asked::read(&caller, &account, query.as_deref())?;
-    leads::selected(&shared, &asked, feed.filter.as_deref(), &format!("custom-feeds/{}/leads", feed.id)).await
+    leads::of_feed(&shared, &caller, &walks, (&account, &feed), query.as_deref()).await
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::{
     reports::{
         self,
         companies::{self, CompanyWithVisits},
-        dates::{LocalTime, Window, WindowError, zone},
+        dates::{LocalTime, WindowError, parse_whole_days, zone},
         selection::{Selection, WindowStats},
     },
     snapshot::{SharedSnapshot, Snapshot},
@@ -182,7 +182,7 @@ impl ExportWorker {
         let zone = zone(&site.timezone);
         let feed = custom_feeds::find(snapshot, &site.id, &export.feed)
             .map_err(|problem| ExportFailure::Never(problem.to_string()))?;
-        let window = Window::parse(&export.start_date, &export.end_date, &zone)?;
+        let window = parse_whole_days(&export.start_date, &export.end_date, &zone)?;
         let selection = Selection::of(&site.id, &window, feed.filter.as_deref(), &zone);
         let mut offset = 0;
         // Clients join on a place's id: each comes once in the whole file.

@@ -154,7 +154,7 @@ pub(super) async fn create(
     let feed = fields.required("custom_feed_id")?.to_owned();
     custom_feeds::find(&caller.snapshot, &site.id, &feed)?;
     let dates = Dates::read(&fields)?;
-    dates.window(&zone(&site.timezone))?;
+    dates.whole_days(&zone(&site.timezone))?;
     let control = &shared.services.control;
     let now = caller.now();
     let stored = control.exports(now).await?;

@@ -2,16 +2,18 @@
 
 use super::{
     asked::Asked,
+    custom_feeds,
     documents::{Document, Place, Resource, included, known},
     paging::PageParameters,
     refusals::Refusals,
+    walks::Walks,
 };
 use crate::{
     admin::{
         Shared,
         authentication::Caller,
         problem::Problem,
-        wire::{FromPath, dates::Dates},
+        wire::{FromPath, Parameters, dates::Dates},
     },
     feed::Filter,
     reports::{
@@ -53,7 +55,7 @@ pub(super) struct LeadAttributes {
     facebook_url: String,
     logo_url: String,
     employee_count: u32,
-    employees_range: Option<EmployeesRange>,
+    employees_range: EmployeesRange,
     crm_lead_id: &'static str,
     crm_organization_id: &'static str,
     tags: Vec<String>,
@@ -73,8 +75,9 @@ struct Industry {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct EmployeesRange {
-    min: u32,
-    /// Null where the range is open.
+    /// Null where nobody knows; clients read it without looking.
+    min: Option<u32>,
+    /// Null where the range is open or nobody knows.
     max: Option<u32>,
 }
 
@@ -105,7 +108,7 @@ pub(super) fn resource(found: &CompanyWithVisits, site: &Site, zone: &TimeZone, 
         facebook_url: text(&company.facebook_url),
         logo_url: text(&company.logo_url),
         employee_count: exactly.unwrap_or_default(),
-        employees_range: company.employees_min.map(|min| EmployeesRange { min, max: company.employees_max }),
+        employees_range: EmployeesRange { min: company.employees_min, max: company.employees_max },
         crm_lead_id: "",
         crm_organization_id: "",
         tags: marks.tags.clone(),
@@ -141,11 +144,12 @@ pub(super) fn company_id(lead: &str) -> Result<CompanyId, Problem> {
 
 /// Leads
 ///
-/// Companies that visited between the dates, by their first visit in them; at most 10,000.
+/// Companies that visited between the dates, by their first visit in them, newest first; at most 10,000.
 #[utoipa::path(
     get, path = "/accounts/{account}/leads", tag = "leadfeeder", operation_id = "leads",
     params(
         ("account" = String, Path, description = "The site's id", example = "shop"),
+        ("custom_feed_id" = Option<String>, Query, description = "The leads of this feed alone", example = "all_leads"),
         Dates, PageParameters,
     ),
     responses((status = 200, description = "Leads", body = Document<Vec<Resource<LeadAttributes>>>), Refusals),
@@ -153,30 +157,51 @@ pub(super) fn company_id(lead: &str) -> Result<CompanyId, Problem> {
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
+    Extension(walks): Extension<Arc<Walks>>,
     FromPath(account): FromPath<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Document<Vec<LeadResource>>>, Problem> {
-    let asked = Asked::read(&caller, &account, query.as_deref())?;
-    selected(&shared, &asked, None, "leads").await
+    let parameters = Parameters::read(query.as_deref());
+    if let Some(feed) = parameters.optional("custom_feed_id")? {
+        return of_feed(&shared, &caller, &walks, (&account, feed), query.as_deref()).await;
+    }
+    let asked = Asked::read(&caller, &account, "leads", query.as_deref())?;
+    selected(&shared, &walks, &asked, None).await
 }
 
-/// A page of the leads that fit a filter, as the list at this path below the account.
-pub(super) async fn selected(
+/// A page of the leads of an account's feed; its links lead to the feed's own list.
+pub(super) async fn of_feed(
     shared: &Shared,
+    caller: &Caller,
+    walks: &Walks,
+    (account, feed): (&str, &str),
+    query: Option<&str>,
+) -> Result<Json<Document<Vec<LeadResource>>>, Problem> {
+    let site = caller.account(account)?;
+    let feed = custom_feeds::find(&caller.snapshot, &site.id, feed)?;
+    let asked = Asked::read(caller, account, &format!("custom-feeds/{}/leads", feed.id), query)?;
+    selected(shared, walks, &asked, feed.filter.as_deref()).await
+}
+
+/// A page of the leads that fit a filter.
+async fn selected(
+    shared: &Shared,
+    walks: &Walks,
     asked: &Asked,
     filter: Option<&Filter>,
-    path: &str,
 ) -> Result<Json<Document<Vec<LeadResource>>>, Problem> {
-    let Asked { site, zone, window, page, .. } = asked;
+    let Asked { site, zone, window, .. } = asked;
     let store = &shared.services.store;
     let selection = Selection::of(&site.id, window, filter, zone);
-    let (visited, total) = selection.page(store, page.limit_under(MAX_LEADS), page.offset()).await?;
+    let newest = asked.newest(walks, MAX_LEADS);
+    let (visited, total) = selection.newest(store, newest).await?;
+    asked.remember(walks, newest, total);
     let found = companies::of_selection(store, &site.id, &visited).await?;
     let base_url = shared.base_url();
     Ok(Json(Document {
         data: found.iter().map(|company| resource(company, site, zone, base_url)).collect(),
         included: Some(included(found.iter().map(|found| place(&found.company)))),
-        links: Some(asked.links(base_url, path, total.min(MAX_LEADS))),
+        links: Some(asked.links(base_url, total.min(MAX_LEADS))),
     }))
 }
 

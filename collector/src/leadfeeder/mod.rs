@@ -22,10 +22,12 @@ mod pseudonym;
 mod refusals;
 mod tracking_script;
 mod visits;
+mod walks;
 
 pub use export_worker::ExportWorker;
 
 use crate::admin::{Routes, Shared};
+use axum::Extension;
 use std::sync::Arc;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -53,7 +55,8 @@ pub(crate) fn routes() -> Routes {
         .routes(routes!(tracking_script::one))
         .routes(routes!(exports::create))
         .routes(routes!(exports::one))
-        .routes(routes!(enrichment::by_address));
+        .routes(routes!(enrichment::by_address))
+        .layer(Extension(Arc::new(walks::Walks::default())));
     let open = OpenApiRouter::new().routes(routes!(exports::download));
     Routes { authenticated, open, problems: refusals::FORM }
 }

@@ -7,6 +7,7 @@ use super::{
     paging::PageParameters,
     pseudonym::Pseudonyms,
     refusals::Refusals,
+    walks::Walks,
 };
 use crate::{
     admin::{
@@ -130,7 +131,7 @@ fn resource(visit: &Visit, site: &Site, zone: &TimeZone, pseudonyms: &Pseudonyms
 
 /// Visits
 ///
-/// All companies' visits between the dates, oldest first.
+/// All companies' visits between the dates, newest first.
 #[utoipa::path(
     get, path = "/accounts/{account}/visits", tag = "leadfeeder", operation_id = "visits",
     params(
@@ -142,16 +143,17 @@ fn resource(visit: &Visit, site: &Site, zone: &TimeZone, pseudonyms: &Pseudonyms
 pub(super) async fn of_account(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
+    Extension(walks): Extension<Arc<Walks>>,
     FromPath(account): FromPath<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Document<Vec<VisitResource>>>, Problem> {
-    let asked = Asked::read(&caller, &account, query.as_deref())?;
-    list(&shared, &asked, None, "visits").await
+    let asked = Asked::read(&caller, &account, "visits", query.as_deref())?;
+    list(&shared, &walks, &asked, None).await
 }
 
 /// Visits of a lead
 ///
-/// One company's visits between the dates, oldest first.
+/// One company's visits between the dates, newest first.
 #[utoipa::path(
     get, path = "/accounts/{account}/leads/{lead}/visits", tag = "leadfeeder", operation_id = "lead_visits",
     params(
@@ -164,24 +166,27 @@ pub(super) async fn of_account(
 pub(super) async fn of_lead(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
+    Extension(walks): Extension<Arc<Walks>>,
     FromPath((account, lead)): FromPath<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Document<Vec<VisitResource>>>, Problem> {
     caller.account(&account)?;
     let company = company_id(&lead)?;
-    let asked = Asked::read(&caller, &account, query.as_deref())?;
-    list(&shared, &asked, Some(company), &format!("leads/{company}/visits")).await
+    let asked = Asked::read(&caller, &account, &format!("leads/{company}/visits"), query.as_deref())?;
+    list(&shared, &walks, &asked, Some(company)).await
 }
 
 async fn list(
     shared: &Shared,
+    walks: &Walks,
     asked: &Asked,
     company: Option<CompanyId>,
-    path: &str,
 ) -> Result<Json<Document<Vec<VisitResource>>>, Problem> {
-    let Asked { site, zone, window, page, .. } = asked;
+    let Asked { site, zone, window, .. } = asked;
     let store = &shared.services.store;
-    let (visits, total) = visits::page(store, &site.id, company, window, page.size, page.offset()).await?;
+    let newest = asked.newest(walks, u64::MAX);
+    let (visits, total) = visits::newest(store, &site.id, company, window, newest).await?;
+    asked.remember(walks, newest, total);
     if total == 0
         && let Some(company) = company
     {
@@ -191,6 +196,6 @@ async fn list(
     Ok(Json(Document {
         data: visits.iter().map(|visit| resource(visit, site, zone, &pseudonyms)).collect(),
         included: Some(included(visits.iter().map(place))),
-        links: Some(asked.links(shared.base_url(), path, total)),
+        links: Some(asked.links(shared.base_url(), total)),
     }))
 }

@@ -5,9 +5,8 @@
 //!
 //! # Order
 //! A list first finds the companies of its page ([`super::selection`]) and then reads here what is known of those. They are
-//! ordered by their first visit in the window, each with its id to break ties: new visits therefore come last, and pages
-//! already read stay as they were. Newest first, or by company id, each arriving visit would push entries onto pages that a
-//! client has read or has yet to read.
+//! ordered by their first visit in the window, each with its id to break ties: a company that visits again keeps its place,
+//! and a new one comes in at the newest end ([`super::newest`]).
 
 use super::{
     Error,

@@ -59,6 +59,17 @@ impl Window {
     }
 }
 
+/// Reads both ends as whole days, whatever time stands behind a date.
+///
+/// Programs that think in days send `2026-08-31T00:00:00.000000Z` for the end of a month and begin the next request on the
+/// following day; read as an instant, all of 31 August would be lost between the two.
+pub(crate) fn parse_whole_days(start: &str, end: &str, zone: &TimeZone) -> Result<Window, WindowError> {
+    let day = |field: &'static str, text: &str| {
+        Bound::read(field, text, zone).map(|_| text.get(..10).unwrap_or(text).to_owned())
+    };
+    Window::parse(&day("start_date", start)?, &day("end_date", end)?, zone)
+}
+
 /// Reads both ends where only plain dates make sense.
 pub(crate) fn parse_days(start: &str, end: &str) -> Result<(Date, Date), WindowError> {
     let day = |field: &'static str, text: &str| {
@@ -188,6 +199,21 @@ mod tests {
         for (start, end, from, until) in cases {
             assert_eq!(span(start, end, "Europe/Berlin"), (from.to_owned(), until.to_owned()), "{start} {end}");
             assert_eq!(window(start, end, "Europe/Berlin").unwrap().days, None);
+        }
+    }
+
+    #[test]
+    fn whole_days_are_those_of_the_dates_whatever_time_stands_behind_them() {
+        for (start, end) in [
+            ("2026-08-01", "2026-08-31"),
+            ("2026-08-01T00:00:00.000000Z", "2026-08-31T00:00:00.000000Z"),
+            ("2026-08-01T23:59:59+02:00", "2026-08-31 00:00:00"),
+        ] {
+            let days = parse_whole_days(start, end, &zone("Europe/Berlin"));
+            assert_eq!(days, Window::parse("2026-08-01", "2026-08-31", &zone("Europe/Berlin")), "{start} {end}");
+        }
+        for bad in ["2026-08-31T", "2026-08-31Tx", "2026-02-30T00:00:00Z", "2026-08-31junk", "é2026-08-31"] {
+            assert!(parse_whole_days("2026-08-01", bad, &TimeZone::UTC).is_err(), "{bad}");
         }
     }
 

@@ -14,6 +14,7 @@ pub(crate) mod drops;
 mod error;
 pub(crate) mod feeds;
 mod formulas;
+pub(crate) mod newest;
 mod reading;
 mod resolver;
 pub(crate) mod scores;

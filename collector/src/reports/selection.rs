@@ -12,6 +12,7 @@ use super::{
     companies::Visited,
     dates::{Window, midnight},
     formulas::{ENGAGEMENT, HIDDEN, completeness},
+    newest::Newest,
     reading::{all, count, read, with_instants, with_window},
 };
 use crate::{
@@ -338,6 +339,13 @@ struct Found {
     total: u64,
 }
 
+/// By the first visit within the window; a company's id breaks ties.
+#[derive(Clone, Copy)]
+enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
 impl<'a> Selection<'a> {
     /// The companies that fit a filter, or all.
     pub(crate) fn of(site: &'a SiteId, window: &'a Window, filter: Option<&Filter>, zone: &TimeZone) -> Self {
@@ -349,10 +357,24 @@ impl<'a> Selection<'a> {
 
     /// A page in the order of the first visit within the window, and how many companies there are in all.
     pub(crate) async fn page(&self, store: &Store, limit: u64, offset: u64) -> Result<(Vec<Visited>, u64), Error> {
+        self.ordered(store, Order::OldestFirst, limit, offset).await
+    }
+
+    async fn ordered(
+        &self,
+        store: &Store,
+        order: Order,
+        limit: u64,
+        offset: u64,
+    ) -> Result<(Vec<Visited>, u64), Error> {
+        let order = match order {
+            Order::OldestFirst => "w.first_at, w.company_id",
+            Order::NewestFirst => "w.first_at DESC, w.company_id DESC",
+        };
         let sql = format!(
             "SELECT w.company_id AS company_id, w.visits AS visits, w.pageviews AS pageviews, \
                 toUInt64(count() OVER ()) AS total {} \
-            ORDER BY w.first_at, w.company_id LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}}",
+            ORDER BY {order} LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}}",
             self.from
         );
         let query = self.bind(store, &sql).param("limit", limit).param("offset", offset);
@@ -365,6 +387,16 @@ impl<'a> Selection<'a> {
         let visited =
             |found: Found| Visited { company_id: found.company_id, visits: found.visits, pageviews: found.pageviews };
         Ok((found.into_iter().map(visited).collect(), total))
+    }
+
+    /// Companies in the order of their first visit within the window, the newest first, and how many the walk is among.
+    pub(crate) async fn newest(&self, store: &Store, newest: Newest) -> Result<(Vec<Visited>, u64), Error> {
+        let Newest { skip, take, among } = newest;
+        let Some(total) = among else { return self.ordered(store, Order::NewestFirst, take, skip).await };
+        let (offset, limit) = newest.from_oldest(total);
+        let (mut visited, _) = self.ordered(store, Order::OldestFirst, limit, offset).await?;
+        visited.reverse();
+        Ok((visited, total))
     }
 
     /// Counts over the visits of all these companies within the window.

@@ -60,7 +60,8 @@ pub(super) async fn days(
         GROUP BY day ORDER BY first_start",
         of_company(company)
     );
-    let (from, until) = (window.from.0.saturating_sub(ZONES), window.until.0.saturating_add(ZONES));
+    // A Date made of an instant before 1970 would wrap to 2149: the epoch is what programs send for "everything".
+    let (from, until) = (window.from.0.saturating_sub(ZONES).max(0), window.until.0.saturating_add(ZONES));
     let query = read(store, &sql, site).param("from", from).param("until", until);
     all(store, with_company(query, company)).await
 }

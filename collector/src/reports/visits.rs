@@ -1,11 +1,11 @@
 //! Visits of companies, and the pages they saw.
 //!
-//! Visits are ordered by their start, each with its id to break ties. New visits therefore come last, and pages of a list
-//! already read stay as they were.
+//! Visits are ordered by their start, each with its id to break ties, and read from the newest on ([`super::newest`]).
 
 use super::{
     Error,
     dates::Window,
+    newest::Newest,
     reading::{all, count, of_company, read, with_company, with_instants},
     visit_pages,
 };
@@ -98,16 +98,21 @@ fn visits_in_window(company: Option<CompanyId>) -> String {
     )
 }
 
-/// One page of visits, and how many there are.
-pub(crate) async fn page(
+/// Visits from the newest on, and how many the walk is among.
+pub(crate) async fn newest(
     store: &Store,
     site: &SiteId,
     company: Option<CompanyId>,
     window: &Window,
-    limit: u64,
-    offset: u64,
+    newest: Newest,
 ) -> Result<(Vec<Visit>, u64), Error> {
     let days = visit_pages::days(store, site, company, window).await?;
+    let total = match (newest.among, visit_pages::place(&days, window, 0, 0)) {
+        (Some(total), _) => total,
+        (None, Some(place)) => place.total,
+        (None, None) => count_visits(store, site, company, window).await?,
+    };
+    let (offset, limit) = newest.from_oldest(total);
     let counted = visit_pages::place(&days, window, offset, limit);
     let (from, until, skip) =
         counted.map_or((window.from.0, window.until.0, offset), |place| (place.from, place.until, place.skip));
@@ -116,11 +121,9 @@ pub(crate) async fn page(
         visits_in_window(company)
     );
     let query = with_company(read(store, &sql, site).param("from", from).param("until", until), company);
-    let page = all(store, query.param("limit", limit).param("offset", skip));
-    match counted {
-        Some(place) => Ok((page.await?, place.total)),
-        None => tokio::try_join!(page, count_visits(store, site, company, window)),
-    }
+    let mut visits: Vec<Visit> = all(store, query.param("limit", limit).param("offset", skip)).await?;
+    visits.reverse();
+    Ok((visits, total))
 }
 
 async fn count_visits(store: &Store, site: &SiteId, company: Option<CompanyId>, window: &Window) -> Result<u64, Error> {

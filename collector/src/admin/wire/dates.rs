@@ -3,7 +3,7 @@
 use super::Parameters;
 use crate::{
     admin::problem::Problem,
-    reports::dates::{Window, parse_days},
+    reports::dates::{Window, parse_days, parse_whole_days},
 };
 use jiff::{civil::Date, tz::TimeZone};
 use utoipa::IntoParams;
@@ -30,6 +30,11 @@ impl Dates {
     /// What they mean in a site's time zone.
     pub(crate) fn window(&self, zone: &TimeZone) -> Result<Window, Problem> {
         Ok(Window::parse(&self.start_date, &self.end_date, zone)?)
+    }
+
+    /// The whole days in a site's time zone that they lie on.
+    pub(crate) fn whole_days(&self, zone: &TimeZone) -> Result<Window, Problem> {
+        Ok(parse_whole_days(&self.start_date, &self.end_date, zone)?)
     }
 }
 

@@ -3,7 +3,7 @@
 //! # Layout
 //! Each room may import those above it, never those below (ARCHITECTURE.md says why).
 //!
-//! - [`time`], [`site`], [`snapshot`], [`counters`], [`metrics`], [`backoff`], [`plain_text`]: the words every room shares
+//! - [`time`], [`site`], [`person`], [`snapshot`], [`counters`], [`metrics`], [`backoff`], [`plain_text`]: the words every room shares
 //! - [`sealing`]: AES-256-GCM under the master key
 //! - [`spool`]: the durable, sealed queue between "answered 2xx" and "stored"
 //! - [`ingest`]: the public side: beacons, pixel, tracker files, opt-out page
@@ -15,7 +15,8 @@
 //! - [`import`]: access logs
 //! - [`reports`]: questions about companies and visits, and their answers; no HTTP
 //! - [`admin`]: the admin listener: who asks, allowance, audit, usage, health, metrics, refusals
-//! - [`leadfeeder`], [`api`]: siblings on it that only translate between their form and `reports` or `control`
+//! - [`sign_in`]: passwords, sessions, and whether a request comes from our own pages
+//! - [`leadfeeder`], [`api`], [`dashboard`]: siblings on it that only translate between their form and `reports` or `control`
 //! - [`config`], [`serve`], [`cli`]: putting it together
 #![forbid(unsafe_code)]
 
@@ -24,6 +25,7 @@ pub mod counters;
 pub mod feed;
 pub mod metrics;
 pub mod objection;
+pub mod person;
 pub mod plain_text;
 pub mod site;
 pub mod snapshot;
@@ -46,8 +48,10 @@ pub mod import;
 pub mod reports;
 
 pub mod admin;
+pub mod sign_in;
 
 pub mod api;
+pub mod dashboard;
 pub mod leadfeeder;
 
 pub mod cli;

@@ -6,6 +6,7 @@
 use crate::{
     feed::{CompanyList, Feed, Goal},
     objection::Objections,
+    person::Person,
     site::{Site, SiteId},
     time::UnixMillis,
 };
@@ -134,6 +135,8 @@ pub struct Snapshot {
     pub objections: Arc<Objections>,
     /// Users by id.
     pub users: HashMap<Uuid, Arc<User>>,
+    /// Those who sign in, by id.
+    pub people: HashMap<Uuid, Arc<Person>>,
     /// Whether the sites were ever loaded, from the store or from the file on disk.
     pub loaded: bool,
 }

@@ -112,7 +112,14 @@ fn score(row: &CompanyRow, visits: &[&VisitRow], goals: &[GoalRule], until: i64)
     let mut quality = vec![part("engagement", pageviews as f64, points(pageviews as f64, &[1., 2., 4., 8., 16.]), 5)];
     quality.extend(facts.map(|(name, is_known)| part(name, f64::from(u8::from(is_known)), usize::from(is_known), 1)));
 
-    let goal_visits = visits.iter().filter(|visit| goals.iter().any(|goal| reaches(goal, visit))).count() as f64;
+    let reaches_any = |visit: &&&VisitRow| goals.iter().any(|goal| reaches(goal, visit));
+    let goal_visits = visits.iter().filter(reaches_any).count() as f64;
+    // Of these pages only /jobs speaks against interest.
+    let saw_more = |visit: &&&VisitRow| visit.route_path.iter().any(|path| !path.contains("/jobs"));
+    let counted: Vec<&VisitRow> =
+        visits.iter().filter(|visit| reaches_any(visit) || saw_more(visit)).copied().collect();
+    let visits = counted.as_slice();
+    let pageviews: u64 = visits.iter().map(|visit| u64::from(visit.pageviews)).sum();
     let day = |visit: &&VisitRow| zone.to_datetime(Timestamp::from_millisecond(visit.started_at.0).unwrap()).date();
     let days = visits.iter().map(day).collect::<BTreeSet<_>>().len() as f64;
     let visitors = visits.iter().map(|visit| visit.visitor).collect::<BTreeSet<_>>().len() as f64;

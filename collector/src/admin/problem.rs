@@ -86,12 +86,16 @@ impl From<ControlError> for Problem {
             ControlError::NoSuchKey(_) => return Self::NotFound("key"),
             ControlError::NoSuchObject(kind, _) | ControlError::NoSuchObjection(kind) => return Self::NotFound(kind),
             ControlError::ObjectRule(rule) => rule.field(),
+            ControlError::NoSuchPerson(_) | ControlError::LinkIsOver => return Self::NotFound("person"),
             ControlError::SiteExists(_)
             | ControlError::SiteWasRemoved(_)
             | ControlError::NotRemoved(_)
             | ControlError::KeyExists(_)
             | ControlError::UserExists(_)
             | ControlError::NameTaken(..)
+            | ControlError::PersonExists(_)
+            | ControlError::LastAdmin(_)
+            | ControlError::NotTheFirst
             | ControlError::TooMany(..) => return Self::Conflict(error.to_string()),
             ControlError::BeyondUser(_) => return Self::Forbidden(error.to_string()),
             ControlError::Store(_)
@@ -101,7 +105,7 @@ impl From<ControlError> for Problem {
                 return Self::Internal(error.to_string());
             }
             ControlError::SiteRule(rule) => rule.field(),
-            ControlError::KeyName | ControlError::UserName => "name",
+            ControlError::KeyName | ControlError::UserName | ControlError::PersonName => "name",
             ControlError::KeyWithoutSites | ControlError::NoSuchSite(_) => "sites",
             ControlError::KeyExpired => "expires_at",
             ControlError::NoSuchUser(_) => "user",

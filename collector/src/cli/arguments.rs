@@ -6,6 +6,7 @@ use crate::{
     import::format::Format,
     ingest::language::Language,
     objection::Objection,
+    person::{self, Email},
     serve::backup::Place,
     site::{ClientIdLife, ConsentMode, SiteId},
     snapshot::Role,
@@ -63,6 +64,9 @@ pub(super) enum Command {
     /// Create, list or revoke keys of the reports API
     #[command(subcommand)]
     Key(Key),
+    /// Add, list, reset or remove people who sign in to the dashboard
+    #[command(subcommand)]
+    Person(Person),
     /// Bring ClickHouse's tables up to date; `serve` does so by itself
     Migrate(Migrate),
     /// Show or refresh the data files that addresses are judged by
@@ -343,6 +347,39 @@ pub(super) enum Key {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum Person {
+    /// Add somebody; prints the link by which they choose a password, this one time
+    Add {
+        /// The address they sign in with
+        #[arg(long, value_name = "ADDRESS")]
+        email: Email,
+        /// Their name, as others see it
+        #[arg(long)]
+        name: String,
+        /// What they may do
+        #[arg(long, default_value = "reader", value_parser = role_of_person, value_name = "reader|editor|admin")]
+        role: Role,
+        /// A site they see; may be given several times; none means all sites, later ones too
+        #[arg(long = "site", num_args = 1.., value_name = "ID")]
+        sites: Vec<SiteId>,
+    },
+    /// List who may sign in
+    List(List),
+    /// End somebody's sessions and password; prints a new link for them
+    Reset {
+        /// Their address
+        #[arg(value_name = "ADDRESS")]
+        email: Email,
+    },
+    /// Remove somebody; their sessions end
+    Remove {
+        /// Their address
+        #[arg(value_name = "ADDRESS")]
+        email: Email,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Migrate {
     /// Show what would be done
@@ -501,6 +538,11 @@ fn role(text: &str) -> Result<Role, String> {
         "admin" => Ok(Role::Admin),
         _ => Err("allowed are read, write, admin".to_owned()),
     }
+}
+
+fn role_of_person(text: &str) -> Result<Role, String> {
+    let found = [Role::Read, Role::Write, Role::Admin].into_iter().find(|role| person::role_of_person(*role) == text);
+    found.ok_or_else(|| "allowed are reader, editor, admin".to_owned())
 }
 
 /// When a key ends.

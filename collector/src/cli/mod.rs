@@ -16,6 +16,7 @@ mod import;
 mod init;
 mod logging;
 mod manual;
+mod person;
 mod resolve;
 mod traces;
 
@@ -216,6 +217,7 @@ async fn dispatch(config: Config, configuration: reload::Source, command: argume
         }
         Typed::Site(command) => site(&config, command).await,
         Typed::Key(command) => key(&config, command).await,
+        Typed::Person(command) => person::run(&config, command).await,
         Typed::Import(arguments) => {
             let access = Access::open(&config, Tables::UpToDate).await?;
             let (summary, outcome) = import::run(&config, &access, arguments).await;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// A row of `api_keys` or `users`.
+/// A row of `api_keys`, `users` or `people`.
 #[derive(Row, Serialize, Deserialize)]
 struct DocumentRow {
     #[serde(with = "clickhouse::serde::uuid")]
@@ -316,7 +316,7 @@ impl Control {
         self.write_document("users", user.id, document(user)?, is_deleted, now).await
     }
 
-    async fn write_document(
+    pub(super) async fn write_document(
         &self,
         table: &str,
         id: Uuid,
@@ -340,7 +340,7 @@ fn user_name_is_free(snapshot: &Snapshot, name: &str, own: Option<Uuid>) -> Resu
     if is_taken { Err(ControlError::UserExists(name.to_owned())) } else { Ok(()) }
 }
 
-fn sites_are_there(snapshot: &Snapshot, sites: Option<&[SiteId]>) -> Result<(), ControlError> {
+pub(super) fn sites_are_there(snapshot: &Snapshot, sites: Option<&[SiteId]>) -> Result<(), ControlError> {
     match sites.unwrap_or_default().iter().find(|id| !snapshot.sites.contains_key(*id)) {
         Some(unknown) => Err(ControlError::NoSuchSite(unknown.clone())),
         None => Ok(()),

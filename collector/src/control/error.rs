@@ -1,7 +1,7 @@
 //! What can go wrong with control data.
 
 use super::SiteRule;
-use crate::{feed::ObjectRule, sealing::SealingError, site::SiteId, store::StoreError};
+use crate::{feed::ObjectRule, person::Email, sealing::SealingError, site::SiteId, store::StoreError};
 
 /// A refused or failed change.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,24 @@ pub enum ControlError {
     /// No user has this id.
     #[error("there is no user {0}")]
     NoSuchUser(uuid::Uuid),
+    /// The person's name can't be shown in a list.
+    #[error("a person's name has 1 to 100 characters, none of them a control character")]
+    PersonName,
+    /// The address is taken.
+    #[error("{0} is somebody's address already: `firmsight person reset {0}` makes a new link for them")]
+    PersonExists(Email),
+    /// Nobody has this address.
+    #[error("nobody has the address {0}")]
+    NoSuchPerson(Email),
+    /// Nobody could manage the installation any more.
+    #[error("{0} is the last admin of all sites who can sign in: let another one sign in first")]
+    LastAdmin(Email),
+    /// A link that is for the first admin alone.
+    #[error("somebody can sign in already: they invite others")]
+    NotTheFirst,
+    /// The link was used, replaced by a newer one, or is too old.
+    #[error("this link was used already or is too old: ask for a new one")]
+    LinkIsOver,
     /// No key has this id or name.
     #[error("there is no key with the id or name {0:?}")]
     NoSuchKey(String),

@@ -3,6 +3,7 @@
 use super::stored_objection::StoredObjection;
 use crate::{
     objection::Objections,
+    person::Person,
     sealing::MasterKey,
     site::Site,
     snapshot::{ApiKey, Snapshot, User},
@@ -21,12 +22,14 @@ use std::{
 const FORMAT: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
-struct Mirror<S, K, U> {
+struct Mirror<S, K, U, P> {
     format: u32,
     sites: Vec<S>,
     keys: Vec<K>,
     #[serde(default = "Vec::new")]
     users: Vec<U>,
+    #[serde(default = "Vec::new")]
+    people: Vec<P>,
     #[serde(default)]
     objections: Vec<StoredObjection>,
 }
@@ -37,7 +40,7 @@ pub(super) fn read(path: &Path, key: &MasterKey) -> io::Result<Option<Snapshot>>
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
-    let mirror: Mirror<Site, ApiKey, User> = serde_json::from_slice(&bytes)?;
+    let mirror: Mirror<Site, ApiKey, User, Person> = serde_json::from_slice(&bytes)?;
     if mirror.format != FORMAT {
         return Err(io::Error::other(format!("it has format {}, this version reads {FORMAT}", mirror.format)));
     }
@@ -47,6 +50,7 @@ pub(super) fn read(path: &Path, key: &MasterKey) -> io::Result<Option<Snapshot>>
         sites: mirror.sites.into_iter().map(|site| (site.id.clone(), Arc::new(site))).collect(),
         keys: mirror.keys.into_iter().map(|key| (key.token_sha256, Arc::new(key))).collect(),
         users: mirror.users.into_iter().map(|user| (user.id, Arc::new(user))).collect(),
+        people: mirror.people.into_iter().map(|person| (person.id, Arc::new(person))).collect(),
         objections: Arc::new(Objections::of(objections)),
         loaded: true,
         ..Snapshot::default()
@@ -59,8 +63,9 @@ pub(super) async fn write(path: PathBuf, snapshot: Arc<Snapshot>, key: MasterKey
         let sites = snapshot.sites.values().map(AsRef::as_ref).collect::<Vec<&Site>>();
         let keys = snapshot.keys.values().map(AsRef::as_ref).collect::<Vec<&ApiKey>>();
         let users = snapshot.users.values().map(AsRef::as_ref).collect::<Vec<&User>>();
+        let people = snapshot.people.values().map(AsRef::as_ref).collect::<Vec<&Person>>();
         let objections = snapshot.objections.iter().map(|objection| StoredObjection::of(&objection, &key)).collect();
-        replace(&path, &serde_json::to_vec(&Mirror { format: FORMAT, sites, keys, users, objections })?)
+        replace(&path, &serde_json::to_vec(&Mirror { format: FORMAT, sites, keys, users, people, objections })?)
     };
     tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
 }

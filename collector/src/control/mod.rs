@@ -1,7 +1,7 @@
 //! Sites, API keys, users and day keys: the one writer of control data.
 //!
 //! # Design
-//! Control data is small: three tables of JSON documents, of which the row with the highest version counts. [`Control`] keeps
+//! Control data is small: a few tables of JSON documents, of which the row with the highest version counts. [`Control`] keeps
 //! all of it in memory as one immutable [`Snapshot`] that the serving paths read without waiting.
 //!
 //! - **One change at a time.** A mutex spans load, check, write and publish of each change, and each refresh, so
@@ -11,7 +11,7 @@
 //! - **In force on return.** A change is published before its call returns, and reaches other collectors with their
 //!   next [`Control::refresh`].
 //! - **Serves without ClickHouse.** Each new snapshot is mirrored to a file, which is what a start finds when
-//!   ClickHouse is away. The mirror holds no secrets but hashes of tokens, and is never the truth: it is
+//!   ClickHouse is away. The mirror holds no secrets but hashes of tokens and passwords, and is never the truth: it is
 //!   replaced by the first successful refresh.
 //! - **Day keys** are random, shared through the store, and gone 48 hours after they were made: see `day_keys`.
 
@@ -22,6 +22,7 @@ mod exports;
 mod master_key;
 mod mirror;
 mod objections;
+mod people;
 mod removed_sites;
 mod site_objects;
 mod site_rules;
@@ -31,12 +32,15 @@ mod token;
 pub use access::{KeyChange, NewKey, NewUser, UserChange};
 pub use error::ControlError;
 pub use exports::{ExportRequest, ExportStatus};
+pub use people::{NewPerson, PersonChange};
+pub(crate) use people::{by_email, invited};
 pub use removed_sites::RemovedSite;
 pub use site_objects::SiteObject;
 pub use site_rules::SiteRule;
 pub use token::{Token, random_name, token_sha256};
 
 use crate::{
+    person::Person,
     sealing::MasterKey,
     site::{Site, SiteId},
     snapshot::{ApiKey, SharedSnapshot, Snapshot, User},
@@ -169,7 +173,7 @@ impl Control {
     }
 
     /// Removes a site: its beacons are refused from now on. What was stored of it stays until [`Self::purge_site`] or the
-    /// retention takes it, and so long nobody else can have the id. Keys and users that were limited to it lose it, and a key that
+    /// retention takes it, and so long nobody else can have the id. Keys, users and people that were limited to it lose it, and a key that
     /// has no site left is revoked.
     ///
     /// # Errors
@@ -179,6 +183,7 @@ impl Control {
         let site = snapshot.sites.remove(id).ok_or_else(|| ControlError::NoSuchSite(id.clone()))?;
         self.write_site(&site, true, now).await?;
         self.take_site_from_keys_and_users(&mut snapshot, id, now).await?;
+        self.take_site_from_people(&mut snapshot, id, now).await?;
         self.publish(&mut mirrored, snapshot).await;
         Ok(())
     }
@@ -218,7 +223,10 @@ impl Control {
         let keys =
             client.query_raw("SELECT toString(id), document FROM api_keys FINAL").fetch_all::<(String, String)>();
         let users = client.query_raw("SELECT toString(id), document FROM users FINAL").fetch_all::<(String, String)>();
-        let (sites, keys, users) = tokio::try_join!(store.in_time(sites), store.in_time(keys), store.in_time(users))?;
+        let people =
+            client.query_raw("SELECT toString(id), document FROM people FINAL").fetch_all::<(String, String)>();
+        let (sites, keys, users, people) =
+            tokio::try_join!(store.in_time(sites), store.in_time(keys), store.in_time(users), store.in_time(people))?;
         let mut snapshot = Snapshot { loaded: true, ..Snapshot::default() };
         for site in parse_documents::<Site>("site", &sites) {
             snapshot.sites.insert(site.id.clone(), Arc::new(site));
@@ -230,6 +238,9 @@ impl Control {
         self.load_objections(&mut snapshot).await?;
         for user in parse_documents::<User>("user", &users) {
             snapshot.users.insert(user.id, Arc::new(user));
+        }
+        for person in parse_documents::<Person>("person", &people) {
+            snapshot.people.insert(person.id, Arc::new(person));
         }
         Ok(snapshot)
     }

@@ -116,7 +116,7 @@ pub(super) fn resource(found: &CompanyWithVisits, site: &Site, zone: &TimeZone, 
         business_id: text(&company.legal_entity_identifier),
         revenue: revenue(company),
         emailed_to: "",
-        view_in_leadfeeder: format!("{base_url}/accounts/{}/leads/{id}", site.id),
+        view_in_leadfeeder: format!("{base_url}/sites/{}/companies/{id}", site.id),
         visits: visited.visits,
         quality: found.quality(),
     };

@@ -38,6 +38,13 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    /// From one instant up to another, the latter excluded.
+    pub(crate) fn of_instants(from: UnixMillis, until: UnixMillis) -> Self {
+        let from = from.0.clamp(0, LAST_MILLIS);
+        let until = until.0.clamp(from, LAST_MILLIS);
+        Self { from: UnixMillis(from), until: UnixMillis(until), days: None }
+    }
+
     /// Reads both ends, each a date or a datetime.
     pub(crate) fn parse(start: &str, end: &str, zone: &TimeZone) -> Result<Self, WindowError> {
         let start = Bound::read("start_date", start, zone)?;

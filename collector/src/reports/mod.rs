@@ -9,18 +9,23 @@
 
 pub(crate) mod breakdowns;
 pub(crate) mod companies;
+pub(crate) mod company;
 pub(crate) mod dates;
+pub(crate) mod days;
 pub(crate) mod drops;
 mod error;
 pub(crate) mod feeds;
 mod formulas;
+mod intent;
 pub(crate) mod newest;
+pub(crate) mod ranking;
 mod reading;
 mod resolver;
 pub(crate) mod scores;
 pub(crate) mod selection;
 pub(crate) mod time_series;
 mod visit_pages;
+pub(crate) mod visit_stream;
 pub(crate) mod visits;
 
 pub(crate) use error::Error;

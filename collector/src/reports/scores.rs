@@ -4,6 +4,7 @@ use super::{
     Error,
     dates::Window,
     formulas::{ENGAGEMENT, FACTS},
+    intent,
     reading::{all, read, with_instants},
     selection::goal_condition,
 };
@@ -11,8 +12,6 @@ use crate::{site::Site, snapshot::Snapshot, store::Store};
 use clickhouse::Row;
 use firmsight_resolver::CompanyId;
 use serde::Deserialize;
-
-const DAY: i64 = 86_400_000;
 
 /// A company's scores within some dates.
 #[derive(Debug)]
@@ -54,16 +53,9 @@ struct Numbers {
     engagement: u8,
     /// One point for each fact of the company; no row where it has none.
     facts: Vec<Vec<u8>>,
-    goal_visits: u64,
-    goal_points: u8,
-    days: u64,
-    day_points: u8,
-    visitors: u64,
-    visitor_points: u8,
-    since_last_visit: i64,
-    recency_points: u8,
-    depth: f64,
-    depth_points: u8,
+    /// Of each of the parts of intent, in their order: what it rests on, and what it contributes.
+    values: Vec<f64>,
+    points: Vec<u8>,
 }
 
 /// The company's scores: one query over its visits within the window.
@@ -76,24 +68,19 @@ pub(crate) async fn of(
 ) -> Result<Score, Error> {
     let goals = snapshot.goals.values().filter(|goal| goal.site == site.id);
     let (reached, bind) = goal_condition(goals.map(|goal| &goal.reached_by));
+    let parts = intent::parts();
     let sql = format!(
         "SELECT pageview_count, toUInt8({engagement}) AS engagement, \
             (SELECT groupArray([{facts}]) FROM companies AS company FINAL \
                 WHERE site = {{site:String}} AND company_id = {{company:UInt64}}) AS facts, \
-            goal_visits, toUInt8((goal_visits >= 1) + (goal_visits >= 3)) AS goal_points, \
-            days, toUInt8((days >= 2) + (days >= 5)) AS day_points, \
-            visitors, toUInt8((visitors >= 2) + (visitors >= 4)) AS visitor_points, \
-            since_last_visit, \
-            toUInt8(if(visits = 0, 0, (since_last_visit < 30 * {DAY}) + (since_last_visit < 7 * {DAY}))) AS recency_points, \
-            if(visits = 0, 0, pageview_count / visits) AS depth, toUInt8((depth >= 3) + (depth >= 6)) AS depth_points \
-        FROM (SELECT toUInt64(count()) AS visits, toUInt64(sum(pageviews)) AS pageview_count, \
-                toUInt64(countIf({reached})) AS goal_visits, \
-                toUInt64(uniqExact(toDate(started_at, {{zone:String}}))) AS days, \
-                toUInt64(uniqExact(visitor)) AS visitors, \
-                if(visits = 0, toInt64(0), {{until:Int64}} - toUnixTimestamp64Milli(max(started_at))) AS since_last_visit \
-            FROM visits FINAL WHERE site = {{site:String}} AND company_id = {{company:UInt64}} \
+            [{values}] AS values, [{points}] AS points \
+        FROM (SELECT toUInt64(sum(visit.pageviews)) AS pageview_count, {numbers} \
+            FROM visits AS visit FINAL WHERE site = {{site:String}} AND company_id = {{company:UInt64}} \
                 AND started_at >= fromUnixTimestamp64Milli({{from:Int64}}) \
                 AND started_at < fromUnixTimestamp64Milli({{until:Int64}}))",
+        values = parts.clone().map(|(_, value, _)| value).join(", "),
+        points = parts.clone().map(|(_, _, points)| format!("toUInt8({points})")).join(", "),
+        numbers = intent::numbers(&reached),
         engagement = ENGAGEMENT.replace("pageviews", "pageview_count"),
         facts = FACTS.map(|(_, known)| format!("toUInt8({known})")).join(", "),
     );
@@ -105,14 +92,7 @@ pub(crate) async fn of(
     let known = numbers.facts.into_iter().flatten();
     let facts = FACTS.iter().zip(known).map(|((name, _), points)| part(name, f64::from(points), points, 1));
     let engagement = part("engagement", numbers.pageview_count as f64, numbers.engagement, 5);
-    Ok(Score {
-        quality: Points::of(std::iter::once(engagement).chain(facts).collect()),
-        intent: Points::of(vec![
-            part("goals", numbers.goal_visits as f64, numbers.goal_points, 2),
-            part("active_days", numbers.days as f64, numbers.day_points, 2),
-            part("visitors", numbers.visitors as f64, numbers.visitor_points, 2),
-            part("recency", (numbers.since_last_visit / DAY) as f64, numbers.recency_points, 2),
-            part("depth", numbers.depth, numbers.depth_points, 2),
-        ]),
-    })
+    let found = numbers.values.into_iter().zip(numbers.points);
+    let intent = parts.iter().zip(found).map(|((name, ..), (value, points))| part(name, value, points, 2)).collect();
+    Ok(Score { quality: Points::of(std::iter::once(engagement).chain(facts).collect()), intent: Points::of(intent) })
 }

@@ -98,8 +98,10 @@ enum Value {
 }
 
 /// A filter as SQL.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Compiled {
+    /// What its parameters' names begin with: two in one query need two.
+    prefix: &'static str,
     values: Vec<Value>,
     leaves: Vec<String>,
     sets: BTreeSet<Set>,
@@ -108,6 +110,17 @@ struct Compiled {
 }
 
 impl Compiled {
+    const fn with_prefix(prefix: &'static str) -> Self {
+        Self {
+            prefix,
+            values: Vec::new(),
+            leaves: Vec::new(),
+            sets: BTreeSet::new(),
+            needs_company: false,
+            needs_marks: false,
+        }
+    }
+
     /// Takes a value and returns its placeholder.
     fn value(&mut self, value: Value) -> String {
         let kind = match value {
@@ -115,7 +128,7 @@ impl Compiled {
             Value::Number(_) => "UInt64",
             Value::Instant(_) => "Int64",
         };
-        let placeholder = format!("{{p{}:{kind}}}", self.values.len());
+        let placeholder = format!("{{{}{}:{kind}}}", self.prefix, self.values.len());
         self.values.push(value);
         placeholder
     }
@@ -256,7 +269,7 @@ impl Compiled {
 
     fn bind(&self, mut query: Query) -> Query {
         for (index, value) in self.values.iter().enumerate() {
-            let name = format!("p{index}");
+            let name = format!("{}{index}", self.prefix);
             query = match value {
                 Value::Texts(texts) => query.param(&name, texts),
                 Value::Number(number) => query.param(&name, number),
@@ -269,7 +282,18 @@ impl Compiled {
 
 /// Whether a visit reached any of these goals, as an SQL expression over a row of `visits`, and its values.
 pub(crate) fn goal_condition<'a>(goals: impl Iterator<Item = &'a GoalRule>) -> (String, GoalValues) {
-    let mut compiled = Compiled::default();
+    let (parts, values) = goal_conditions(goals);
+    (any_of(&parts), values)
+}
+
+/// Whether any of these conditions holds.
+pub(super) fn any_of(conditions: &[String]) -> String {
+    if conditions.is_empty() { "0".to_owned() } else { conditions.join(" OR ") }
+}
+
+/// For each goal whether a visit reached it, as [`goal_condition`].
+pub(super) fn goal_conditions<'a>(goals: impl Iterator<Item = &'a GoalRule>) -> (Vec<String>, GoalValues) {
+    let mut compiled = Compiled::with_prefix("g");
     let parts: Vec<String> = goals
         .map(|goal| {
             let (column, texts) = match goal {
@@ -279,8 +303,7 @@ pub(crate) fn goal_condition<'a>(goals: impl Iterator<Item = &'a GoalRule>) -> (
             format!("arrayExists(text -> {}, {column})", compiled.text("text", texts))
         })
         .collect();
-    let condition = if parts.is_empty() { "0".to_owned() } else { parts.join(" OR ") };
-    (condition, GoalValues(compiled))
+    (parts, GoalValues(compiled))
 }
 
 /// The values of a goal condition.
@@ -349,7 +372,7 @@ enum Order {
 impl<'a> Selection<'a> {
     /// The companies that fit a filter, or all.
     pub(crate) fn of(site: &'a SiteId, window: &'a Window, filter: Option<&Filter>, zone: &TimeZone) -> Self {
-        let mut compiled = Compiled::default();
+        let mut compiled = Compiled::with_prefix("p");
         let condition = filter.map_or_else(|| "1".to_owned(), |filter| compiled.filter(filter, window, zone));
         let from = from(window, &compiled, &condition);
         Self { site, window, compiled, from }
@@ -436,6 +459,16 @@ impl<'a> Selection<'a> {
         let query = with_window(read(store, &sql, self.site), self.window).param("companies", ids);
         let found: Vec<WindowStats> = all(store, query).await?;
         Ok(found.into_iter().map(|stats| (stats.company_id, stats)).collect())
+    }
+
+    /// A subquery of their ids; [`Self::bind_to`] gives its values.
+    pub(super) fn ids(&self) -> String {
+        format!("SELECT w.company_id {}", self.from)
+    }
+
+    /// Binds what the subquery of ids needs besides site and window.
+    pub(super) fn bind_to(&self, query: Query) -> Query {
+        self.compiled.bind(query)
     }
 
     fn bind(&self, store: &Store, sql: &str) -> Query {

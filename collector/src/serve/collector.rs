@@ -44,6 +44,7 @@ pub struct Collector {
     store: JoinHandle<()>,
     failure: watch::Receiver<Option<Arc<ServeError>>>,
     engine: Arc<Engine>,
+    first_run_link: String,
     _lock: DataDirectoryLock,
 }
 
@@ -102,6 +103,7 @@ impl Collector {
         Ok(Self {
             public,
             admin,
+            first_run_link: rooms.first_run_link(&config),
             spool: rooms.spool,
             shutdown_timeout: config.limits.shutdown_timeout.get(),
             closing,
@@ -139,6 +141,16 @@ impl Collector {
             Ok(_) = state.wait_for(|state| *state == StoreState::Ready) => Ok(()),
             error = self.failed() => Err(error),
         }
+    }
+
+    /// The link by which the first person makes themselves admin, where nobody can sign in. Waits for the store.
+    ///
+    /// # Errors
+    /// As [`Self::store_is_ready`].
+    pub async fn first_run_link(&self) -> Result<Option<&str>, Arc<ServeError>> {
+        self.store_is_ready().await?;
+        let nobody = !self.engine.control.list_people().iter().any(|person| person.can_sign_in());
+        Ok(nobody.then_some(self.first_run_link.as_str()))
     }
 
     /// Resolves when something failed that no retry can heal, such as a ClickHouse that is too old; to each who asks.

@@ -4,9 +4,10 @@ use super::backup::{BackedUp, Place};
 use crate::{
     admin::Action,
     config::Changes,
-    control::NewKey,
+    control::{NewKey, NewPerson},
     import::Batch,
     objection::Objection,
+    person::Email,
     site::{ClientIdLife, ConsentMode, Site, SiteId},
     snapshot::Role,
     time::UnixMillis,
@@ -40,6 +41,14 @@ pub enum Command {
     ListKeys,
     /// Revokes the key with this id or name.
     RevokeKey(String),
+    /// Adds somebody who may sign in; answered with [`Answer::Token`], the secret part of their link.
+    InvitePerson(NewPerson),
+    /// Answered with [`Answer::People`], by address.
+    ListPeople,
+    /// Ends somebody's sessions and password; answered with [`Answer::Token`], the secret part of a new link.
+    ResetPerson(Email),
+    /// Removes somebody who may sign in.
+    RemovePerson(Email),
     /// Brings the tables up to date; answered with [`Answer::Migrations`].
     Migrate {
         /// Only says what would be done.
@@ -98,6 +107,9 @@ impl Command {
             Self::RemoveSite { id, .. } => Some((Action::Remove, "site remove", Some(id), id.to_string())),
             Self::CreateKey(key) => Some((Action::Create, "key create", None, key.name.clone())),
             Self::RevokeKey(key) => Some((Action::Remove, "key revoke", None, key.clone())),
+            Self::InvitePerson(person) => Some((Action::Create, "person add", None, person.email.to_string())),
+            Self::ResetPerson(email) => Some((Action::Change, "person reset", None, email.to_string())),
+            Self::RemovePerson(email) => Some((Action::Remove, "person remove", None, email.to_string())),
             Self::BackUp(place) => Some((Action::Create, "backup", None, place.to_string())),
             Self::EraseVisitor { site, .. } => Some((Action::Remove, "privacy erase", Some(site), String::new())),
             Self::ExportVisitor { site, from: 0, .. } => {
@@ -111,6 +123,7 @@ impl Command {
             Self::Import { .. }
             | Self::ListSites
             | Self::ListKeys
+            | Self::ListPeople
             | Self::Migrate { .. }
             // The audit log is among what comes back.
             | Self::Restore(_)
@@ -164,10 +177,12 @@ pub enum Answer {
     Done,
     /// The sites.
     Sites(Vec<Site>),
-    /// A new key's token, this one time.
+    /// A new key's token, or the secret part of a person's link, this one time.
     Token(String),
     /// The keys.
     Keys(Vec<ListedKey>),
+    /// Those who may sign in.
+    People(Vec<ListedPerson>),
     /// The migrations that ran or would run, such as `0003_company_days`.
     Migrations(Vec<String>),
     /// What became of a batch.
@@ -199,6 +214,23 @@ pub struct ListedKey {
     pub expires_at: Option<UnixMillis>,
     /// When it was used last, give or take some seconds.
     pub last_used_at: Option<UnixMillis>,
+}
+
+/// Somebody who may sign in, as they are listed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ListedPerson {
+    /// By what they sign in.
+    pub email: Email,
+    /// Their name.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// The sites they see; `None` means all sites.
+    pub sites: Option<Vec<SiteId>>,
+    /// Whether they have chosen a password.
+    pub can_sign_in: bool,
+    /// When they were added.
+    pub created_at: UnixMillis,
 }
 
 /// What became of an import's batch, in events.

@@ -4,7 +4,7 @@
 use super::{
     ServeError, backup,
     batches::CommandBatches,
-    command::{Answer, Command, ListedKey, SiteChange},
+    command::{Answer, Command, ListedKey, ListedPerson, SiteChange},
     control_socket::Execute,
     lock::DataDirectoryLock,
     reload::Reload,
@@ -119,6 +119,27 @@ impl Engine {
             Command::ListKeys => self.list_keys().await,
             Command::RevokeKey(id_or_name) => {
                 self.control.revoke_key(&id_or_name, now).await?;
+                Ok(Answer::Done)
+            }
+            Command::InvitePerson(person) => {
+                let (_, token) = self.control.invite_person(person, now).await?;
+                Ok(Answer::Token(token))
+            }
+            Command::ListPeople => {
+                let people = self.control.list_people();
+                let listed = people.iter().map(|person| ListedPerson {
+                    email: person.email.clone(),
+                    name: person.name.clone(),
+                    role: person.role,
+                    sites: person.sites.clone(),
+                    can_sign_in: person.can_sign_in(),
+                    created_at: person.created_at,
+                });
+                Ok(Answer::People(listed.collect()))
+            }
+            Command::ResetPerson(email) => Ok(Answer::Token(self.control.reset_person(&email, now).await?)),
+            Command::RemovePerson(email) => {
+                self.control.remove_person(&email, now).await?;
                 Ok(Answer::Done)
             }
             Command::Migrate { cluster, .. } if cluster != self.store.cluster_name() => {

@@ -294,6 +294,7 @@ async fn run_locked(
         () = shutdown => None,
         error = collector.failed() => Some(error),
         () = reload_on(hangup, &collector) => None,
+        () = show_first_run(&collector) => None,
     };
     stop.cancel();
     for listener in [public, admin] {
@@ -318,6 +319,16 @@ async fn reload_on(hangup: Option<Signal>, collector: &Collector) {
                 Err(error) => tracing::error!(%error, "the new configuration can't be used; the former one stays"),
             }
         }
+    }
+    std::future::pending().await
+}
+
+/// Shows the first-run link once, where nobody can sign in; never ends.
+async fn show_first_run(collector: &Collector) {
+    if let Ok(Some(link)) = collector.first_run_link().await
+        && let Err(error) = writeln!(io::stdout(), "Sign in:  {link}  (once: it makes you the first admin)")
+    {
+        tracing::debug!(%error, "nobody reads standard output");
     }
     std::future::pending().await
 }

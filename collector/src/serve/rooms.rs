@@ -18,9 +18,10 @@ use super::{
 use crate::{
     admin::{AdminServices, AdminSettings, Audit, AuditWriter, Usage},
     config::{Config, SpoolSync},
-    control::Control,
+    control::{Control, ControlError, random_name, token_sha256},
     counters::Counters,
-    ingest::PublicService,
+    dashboard,
+    ingest::{PublicService, client_address::ProxyTrust},
     leadfeeder::ExportWorker,
     metrics::MetricsSource,
     pipeline::Pipeline,
@@ -48,6 +49,8 @@ pub(super) struct Rooms {
     pipeline: Arc<Pipeline<Resolver, Control>>,
     audit: Audit,
     usage: Arc<Usage>,
+    /// The secret part of this process's first-run link.
+    first_run: String,
     /// Whether the store answered the last regular question.
     store_answers: Arc<AtomicBool>,
 }
@@ -108,6 +111,7 @@ impl Rooms {
             pipeline: Arc::new(pipeline),
             audit,
             usage: Arc::default(),
+            first_run: random_name().map_err(ControlError::from)?,
             store_answers: Arc::new(AtomicBool::new(true)),
         };
         Ok((rooms, Belongings { keeper, audit_writer }))
@@ -200,7 +204,7 @@ impl Rooms {
         posts: &Posts,
     ) -> Result<axum::Router, ServeError> {
         let workers = Arc::new(posts.all());
-        Ok(admin_listener::router(AdminServices {
+        let programs = admin_listener::router(AdminServices {
             store: self.store.clone(),
             snapshot: self.control.snapshot(),
             control: self.control.clone(),
@@ -218,7 +222,31 @@ impl Rooms {
             readiness: vec![workers],
             settings: self.admin_settings(config)?,
             clock: UnixMillis::now,
+        });
+        Ok(self.screens(config)?.fallback_service(programs))
+    }
+
+    /// What people see of it.
+    fn screens(&self, config: &Config) -> Result<axum::Router, ServeError> {
+        let public = setup::ingest(config)?;
+        Ok(dashboard::router(dashboard::State {
+            store: self.store.clone(),
+            snapshot: self.control.snapshot(),
+            control: self.control.clone(),
+            audit: self.audit.clone(),
+            base_url: config.admin.base_url.as_str().to_owned(),
+            script_path: config.tracker.script_path.as_str().to_owned(),
+            session_key: self.master_key.derive(b"firmsight sessions"),
+            first_run: token_sha256(&self.first_run),
+            proxies: ProxyTrust { networks: public.trusted_proxies, header: public.client_ip_header },
+            allowed_networks: setup::admin_allow(config)?,
+            clock: UnixMillis::now,
         }))
+    }
+
+    /// The link by which the first person makes themselves admin.
+    pub(super) fn first_run_link(&self, config: &Config) -> String {
+        format!("{}/first-run/{}", config.admin.base_url.as_str().trim_end_matches('/'), self.first_run)
     }
 
     fn admin_settings(&self, config: &Config) -> Result<AdminSettings, ServeError> {

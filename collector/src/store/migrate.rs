@@ -59,6 +59,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(52, "0052_settled_months"),
     migration!(70, "0070_set_aside"),
     migration!(71, "0071_master_key"),
+    migration!(85, "0085_people"),
 ];
 
 /// A migration as the database remembers it.

@@ -80,7 +80,7 @@ impl Rebuilder {
     /// Counts these visitors with all others again: little is left of them.
     pub(in super::super) fn release_visitors(&self, touched: &Touched) {
         let mut quarantine = self.quarantine.lock().unwrap_or_else(PoisonError::into_inner);
-        for (site, visitor) in touched.0.keys() {
+        for (site, visitor) in touched.spans.keys() {
             quarantine.release(&Subject::Visitor { site: site.clone(), visitor: *visitor });
         }
     }

@@ -18,7 +18,7 @@ pub(crate) struct Newest {
 
 impl Newest {
     /// Offset and limit of the same entries in a list of this many, oldest first.
-    pub(super) fn from_oldest(self, total: u64) -> (u64, u64) {
+    pub(super) fn counted_from_oldest(self, total: u64) -> (u64, u64) {
         let left = total.saturating_sub(self.skip);
         let limit = self.take.min(left);
         (left - limit, limit)
@@ -41,7 +41,11 @@ mod tests {
             (0, 0, 25, (25, 0)),
             (u64::MAX, u64::MAX, u64::MAX, (0, 0)),
         ] {
-            assert_eq!(Newest { skip, take, among: None }.from_oldest(total), expected, "{skip} {take} {total}");
+            assert_eq!(
+                Newest { skip, take, among: None }.counted_from_oldest(total),
+                expected,
+                "{skip} {take} {total}"
+            );
         }
     }
 
@@ -56,7 +60,7 @@ mod tests {
             let mut grows = grows.into_iter();
             let mut seen = Vec::new();
             for number in 0..=total / size {
-                let (offset, limit) = Newest { skip: number * size, take: size, among: Some(total) }.from_oldest(total);
+                let (offset, limit) = Newest { skip: number * size, take: size, among: Some(total) }.counted_from_oldest(total);
                 seen.extend(list.iter().skip(offset as usize).take(limit as usize).rev().copied());
                 list.extend((0..grows.next().unwrap_or_default()).map(|new| total + new));
             }

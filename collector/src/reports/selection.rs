@@ -416,7 +416,7 @@ impl<'a> Selection<'a> {
     pub(crate) async fn newest(&self, store: &Store, newest: Newest) -> Result<(Vec<Visited>, u64), Error> {
         let Newest { skip, take, among } = newest;
         let Some(total) = among else { return self.ordered(store, Order::NewestFirst, take, skip).await };
-        let (offset, limit) = newest.from_oldest(total);
+        let (offset, limit) = newest.counted_from_oldest(total);
         let (mut visited, _) = self.ordered(store, Order::OldestFirst, limit, offset).await?;
         visited.reverse();
         Ok((visited, total))

@@ -112,7 +112,7 @@ pub(crate) async fn newest(
         (None, Some(place)) => place.total,
         (None, None) => count_visits(store, site, company, window).await?,
     };
-    let (offset, limit) = newest.from_oldest(total);
+    let (offset, limit) = newest.counted_from_oldest(total);
     let counted = visit_pages::place(&days, window, offset, limit);
     let (from, until, skip) =
         counted.map_or((window.from.0, window.until.0, offset), |place| (place.from, place.until, place.skip));

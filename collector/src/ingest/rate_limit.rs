@@ -86,11 +86,12 @@ impl RateLimit {
             }
         }
         let place = &mut set[chosen];
-        if place.key != key {
+        let latest = now + WINDOW_MS * MICROS_PER_MS;
+        // Nobody's limit is full again later than in a minute, unless the clock was ahead and went back.
+        if place.key != key || place.full_again_micros > latest {
             *place = Place { key, full_again_micros: 0 };
         }
         let next = place.full_again_micros.max(now) + self.interval_micros;
-        let latest = now + WINDOW_MS * MICROS_PER_MS;
         if next > latest {
             return Err((next - latest).div_ceil(MICROS_PER_MS));
         }
@@ -105,6 +106,16 @@ mod tests {
 
     fn address(number: u32) -> IpAddr {
         IpAddr::V4(number.into())
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_refuses_nobody_once_it_is_right() {
+        let limit = RateLimit::per_minute(2).unwrap();
+        let now = UnixMillis(1_700_000_000_000);
+        assert_eq!(limit.take(address(1), UnixMillis(now.0 + 1_200_000)), Ok(()));
+        assert_eq!(limit.take(address(1), now), Ok(()));
+        assert_eq!(limit.take(address(1), now), Ok(()));
+        assert!(limit.take(address(1), now).is_err());
     }
 
     #[test]

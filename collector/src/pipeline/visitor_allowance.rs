@@ -78,7 +78,8 @@ impl VisitorAllowance {
         }) else {
             return true;
         };
-        if place.key != key {
+        // No allowance is whole later than in a day, unless the clock was ahead and went back.
+        if place.key != key || place.whole() > now + DAY_MICROS {
             *place = Place { key, ..Place::default() };
         }
         let costs = |amount: u64, daily: u64| (amount * DAY_MICROS).checked_div(daily).unwrap_or_default();
@@ -124,6 +125,15 @@ mod tests {
         assert_eq!(taken(&by_bytes, 1, &event, NOON, 1_000), 20);
         let unlimited = VisitorAllowance::new(DailyAllowance { events: 0, bytes: 0 });
         assert_eq!(taken(&unlimited, 1, &event, NOON, 1_000), 1_000);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_costs_nobody_their_allowance() {
+        let event = fixtures::beacon("shop", NOON.0).events.remove(0);
+        let allowance = VisitorAllowance::new(DailyAllowance { events: 3, bytes: 0 });
+        let three_days_ahead = UnixMillis(NOON.0 + 3 * 86_400_000);
+        assert_eq!(taken(&allowance, 1, &event, three_days_ahead, 1), 1);
+        assert_eq!(taken(&allowance, 1, &event, NOON, 10), 3);
     }
 
     #[test]

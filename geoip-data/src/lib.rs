@@ -39,6 +39,9 @@ pub struct Package {
     pub attribution: &'static str,
 }
 
+/// The file of listed companies in the data folder.
+pub const LISTED_COMPANIES: &str = "listed_companies.py";
+
 /// Every package of data that the default resolver uses.
 pub const PACKAGES: &[Package] = &[
     Package {
@@ -89,6 +92,16 @@ pub const PACKAGES: &[Package] = &[
         content: "address ranges of clouds, CDNs, VPNs, Tor exits and relays",
         licence: "see iporigin_NOTICE.txt beside the file",
         attribution: "",
+    },
+    Package {
+        registry: Registry::PyPi,
+        name: "pytickersymbols",
+        version: "1.17.10",
+        sha256: "126ba59039f62fbde99d02b49eb180f0eb7987120aa8daaa25fe4b1c1651eb57",
+        files: &[("pytickersymbols/indices_data.py", LISTED_COMPANIES)],
+        content: "listed companies: website, industry, employees, headquarters",
+        licence: "package MIT; the facts are from Wikipedia's articles, CC-BY-SA-4.0",
+        attribution: "Facts about listed companies from Wikipedia (https://en.wikipedia.org), CC BY-SA 4.0",
     },
 ];
 
@@ -191,6 +204,8 @@ pub mod rules {
         CALIBRATION = "calibration.csv";
         /// What the size and spread of an operator's network say.
         OPERATOR_SIZES = "operator_sizes.csv";
+        /// What the shape of an operator's name and domain says.
+        OPERATOR_NAMES = "operator_names.csv";
         /// What the fields of commercial databases say.
         COMPANY_DATABASE_VALUES = "company_database_values.csv";
     }

@@ -7,8 +7,10 @@ use crate::{
     network_lists::{self, FieldNames, ListForm},
     rules::{Rules, operator_sizes::Footprint},
     signals::{
+        asn::Knowledge,
         domain_map::DomainMap,
         exit_lists,
+        listed_companies::{self, ListedCompanies},
         range_lists::{MAGIC, RangeTable},
     },
 };
@@ -46,6 +48,7 @@ pub struct Databases {
     pub(crate) owner_rules: OwnerRules,
     pub(crate) profiles: Option<Profiles>,
     pub(crate) domain_map: DomainMap,
+    pub(crate) listed: ListedCompanies,
     pub(crate) ranges: Vec<RangeTable>,
     lists: Vec<DatabaseStatus>,
     systems: OnceLock<HashMap<u32, (String, String)>>,
@@ -68,6 +71,7 @@ impl Databases {
             owner_rules: OwnerRules::default(),
             profiles: None,
             domain_map: DomainMap::default(),
+            listed: ListedCompanies::default(),
             ranges: Vec::new(),
             lists: Vec::new(),
             systems: OnceLock::new(),
@@ -155,6 +159,12 @@ impl Databases {
             let map = DomainMap::from_csv(&read_list(path)?).map_err(damaged)?;
             self.lists.push(status(DatabaseKind::DomainMap, None, map.len()));
             self.domain_map.merge(map);
+            self.domain_map.index_labels(rules);
+        } else if start.starts_with(listed_companies::HEAD.as_bytes()) {
+            let text = String::from_utf8(read_list(path)?).map_err(|_| damaged("not UTF-8".to_owned()))?;
+            let listed = ListedCompanies::from_module(&text).map_err(damaged)?;
+            self.lists.push(status(DatabaseKind::ListedCompanies, None, listed.len()));
+            self.listed.merge(listed);
         } else if start.trim_ascii_start().starts_with(b"{") {
             let table = RangeTable::from_crawler_ranges(&read_list(path)?).map_err(damaged)?;
             self.lists.push(status(DatabaseKind::CrawlerRanges, table.built_at, table.len()));
@@ -236,6 +246,11 @@ impl Databases {
     /// The record of the first city or country database that has one for an address, and which database that is.
     pub(crate) fn place(&self, ip: IpAddr) -> Option<(usize, Place<'_>)> {
         self.mmdb.iter().enumerate().find_map(|(index, mmdb)| Some((index, mmdb.place(ip)?)))
+    }
+
+    /// What operators are judged by.
+    pub(crate) const fn knowledge<'a>(&'a self, rules: &'a Rules) -> Knowledge<'a> {
+        Knowledge { map: &self.domain_map, listed: &self.listed, rules }
     }
 
     /// What an autonomous system announces. The first call walks the network databases, which takes a second; others

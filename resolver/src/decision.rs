@@ -113,6 +113,11 @@ impl Scores {
         best.filter(|(_, score)| *score >= least_score).map_or(NetworkKind::Unknown, |(kind, _)| kind)
     }
 
+    /// The highest sum of a kind.
+    pub(crate) fn highest(&self) -> f32 {
+        self.spoken().map(|(_, score)| score).fold(0.0, f32::max)
+    }
+
     /// The probability that the network is an organisation's own.
     pub(crate) fn organisation(&self) -> f32 {
         let sum = |counts: fn(NetworkKind) -> bool| {

@@ -73,6 +73,7 @@ pub mod fitting;
 pub mod fuzzing;
 mod mapped_file;
 mod mmdb;
+mod name_words;
 mod names;
 pub mod network_lists;
 mod output;

@@ -38,6 +38,8 @@ pub enum DatabaseKind {
     DomainMap,
     /// Ranges of clouds, content networks, VPNs, relays and Tor exits.
     RangeList,
+    /// Listed companies: name, website, industry, employees.
+    ListedCompanies,
     /// Ranges that crawlers publish.
     CrawlerRanges,
     /// Network to provider and customer (GeoIP2 ISP).
@@ -67,6 +69,7 @@ impl DatabaseKind {
             Self::City => "city",
             Self::Country => "country",
             Self::DomainMap => "domain-map",
+            Self::ListedCompanies => "listed-companies",
             Self::RangeList => "range-list",
             Self::CrawlerRanges => "crawler-ranges",
             Self::Isp => "isp",

@@ -10,7 +10,7 @@ use crate::{
     signals::{
         asn::{self, Operator, OperatorCache, System},
         company_database::{self, Door},
-        ptr_name,
+        ptr_name::{self, Announcer, PtrName},
     },
     verdict_cache::{NameState, VerdictCache},
 };
@@ -260,7 +260,7 @@ impl Resolver {
         if let Some((name, domain)) = databases.autonomous_system(number) {
             let footprint = &|| databases.footprint(number);
             let system = System { number: Some(number), name, domain, country: "", footprint };
-            let operator = asn::judge(system, &databases.domain_map, rules);
+            let operator = asn::judge(system, databases.knowledge(rules));
             operator.add_to(&mut case);
             asn = operator.asn;
         }
@@ -326,6 +326,7 @@ impl Data {
         let mut case = Case::default();
         let mut location = None;
         let mut asn = None;
+        let mut is_access = false;
         let owner_rules = &self.databases.owner_rules;
         let rule = ip.and_then(|ip| owner_rules.of_address(ip));
         let mut left_out = rule.and_then(RuleAction::left_out);
@@ -346,6 +347,7 @@ impl Data {
             }
             let operator = self.operator(ip);
             operator.add_to(&mut case);
+            is_access = operator.is_access(self.rules.weights.least_score);
             location = Some(self.location(ip, &operator.country));
             asn.clone_from(&operator.asn);
             for database in &self.databases.companies {
@@ -378,7 +380,9 @@ impl Data {
             && !is_reserved
         {
             let is_confirmed = matches!(name, NameAnswer::Confirmed(_));
-            ptr_name::judge(host, is_confirmed, ip, &self.databases.domain_map, &self.rules, &mut case);
+            let announced_by = Announcer::of(host, asn.as_ref().map_or("", |asn| asn.domain.as_str()), is_access);
+            let name = PtrName { host, is_confirmed, ip, announced_by };
+            ptr_name::judge(name, &self.databases.domain_map, &self.rules, &mut case);
         }
         let silence = match name {
             NameAnswer::Failed => Some("reverse DNS did not answer; judged without a name"),
@@ -414,7 +418,7 @@ impl Data {
             let Facts { asn, as_name, as_domain, network_country, .. } = self.databases.facts(ip);
             let footprint = &|| asn.and_then(|number| self.databases.footprint(number));
             let system = System { number: asn, name: as_name, domain: as_domain, country: network_country, footprint };
-            asn::judge(system, &self.databases.domain_map, &self.rules)
+            asn::judge(system, self.databases.knowledge(&self.rules))
         })
     }
 

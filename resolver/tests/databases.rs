@@ -84,6 +84,15 @@ fn networks_of_well_known_operators_get_their_kind_and_company() {
         ("66.249.66.1", NetworkKind::Crawler, None),
         // Research backbones: the operator is not the visitor
         ("62.40.96.1", NetworkKind::Education, None),
+        // Companies whose legal form or whose own data centre once made them hosting
+        ("171.20.70.54", NetworkKind::Business, Some("lego.com")),
+        ("209.164.207.216", NetworkKind::Business, Some("metlife.com")),
+        // The network data give these the domain of somebody else
+        ("41.77.3.98", NetworkKind::Residential, None),
+        ("114.30.50.229", NetworkKind::Residential, None),
+        // Services whose offices share their networks; Internet for hotels
+        ("31.13.115.5", NetworkKind::Hosting, None),
+        ("69.7.116.138", NetworkKind::Residential, None),
         // Not on the public Internet
         ("192.168.1.10", NetworkKind::Reserved, None),
         ("::ffff:10.0.0.1", NetworkKind::Reserved, None),
@@ -110,6 +119,12 @@ fn an_own_name_behind_a_provider_is_the_organisation_and_a_pool_name_is_not() {
         (Some("84.131.161.178"), "p5483a1b2.dip0.t-ipconnect.de", NetworkKind::Residential, None),
         (Some("149.14.88.26"), "nat-pool-muc-t.redhat.com", NetworkKind::Business, Some("redhat.com")),
         (Some("17.128.100.225"), "a17-128-100-225.apple.com", NetworkKind::Business, Some("apple.com")),
+        // The map calls the domain a company's, but the name is a customer's line
+        (Some("181.213.132.2"), "b5d58402.virtua.com.br", NetworkKind::Residential, None),
+        (Some("173.38.208.169"), "173-38-208-169.cisco.com", NetworkKind::Business, Some("cisco.com")),
+        (Some("24.132.84.176"), "j84176.upc-j.chello.nl", NetworkKind::Residential, None),
+        (Some("17.58.98.10"), "17-58-98-10.applebot.apple.com", NetworkKind::Crawler, None),
+        (None, "router.aksignal.cz", NetworkKind::Business, Some("aksignal.cz")),
         (None, "dhcp-55-196.cse.ucsc.edu", NetworkKind::Education, Some("ucsc.edu")),
         (None, "pool-141-151-21-129.phil.east.verizon.net", NetworkKind::Residential, None),
         (None, "host80-16.pool8016.unheard-of-provider.example.com", NetworkKind::Residential, None),

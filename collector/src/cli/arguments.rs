@@ -428,11 +428,17 @@ pub(super) enum Companies {
 }
 
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("source").required(true).multiple(true).args(["wikidata", "owner", "operators"]))]
+#[command(group = clap::ArgGroup::new("source").required(true).multiple(true).args(["wikidata", "wikidata_extract", "listed", "owner", "operators"]))]
 pub(super) struct CompaniesBuild {
     /// Wikidata's JSON dump (latest-all.json.bz2); it is read twice
     #[arg(long, value_name = "FILE")]
     pub(super) wikidata: Option<PathBuf>,
+    /// The result of a SPARQL query to Wikidata, JSON or CSV, in place of the dump; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(super) wikidata_extract: Vec<PathBuf>,
+    /// Also take the listed companies that come with Firmsight's data files
+    #[arg(long)]
+    pub(super) listed: bool,
     /// GLEIF's golden copy, level 1, as CSV: completes companies that a source names with their LEI
     #[arg(long, value_name = "FILE")]
     pub(super) gleif: Option<PathBuf>,

@@ -11,7 +11,7 @@ use std::{
     fmt::Write as _,
     fs::File,
     io::{self, BufRead},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// The bar is told of every so many entities.
@@ -19,14 +19,30 @@ const ENTITIES_A_TICK: u64 = 1024;
 
 /// Makes the file; gives what is printed.
 pub(super) fn build(config: &Config, arguments: CompaniesBuild) -> Result<String, CliError> {
-    let CompaniesBuild { wikidata, gleif, gleif_relationships, owner, operators, output } = arguments;
+    let CompaniesBuild { wikidata, wikidata_extract, listed, gleif, gleif_relationships, owner, operators, output } =
+        arguments;
     let output = output.unwrap_or_else(|| config.company_profiles());
     if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)
             .map_err(|source| CliError::DataDirectory { path: folder.to_owned(), source })?;
     }
-    let networks = if operators { setup::database_files(config)? } else { Vec::new() };
-    let inputs = ProfileInputs { wikidata, gleif, gleif_relationships, owner, networks };
+    let files = if operators || listed { setup::database_files(config)? } else { Vec::new() };
+    let is_listed = |path: &&PathBuf| path.file_name().is_some_and(|name| name == geoip_data::LISTED_COMPANIES);
+    let listed = match files.iter().find(is_listed) {
+        _ if !listed => None,
+        Some(path) => Some(path.clone()),
+        None => return Err(CliError::NoListedCompanies),
+    };
+    let networks = if operators { files } else { Vec::new() };
+    let inputs = ProfileInputs {
+        wikidata,
+        wikidata_extracts: wikidata_extract,
+        listed,
+        gleif,
+        gleif_relationships,
+        owner,
+        networks,
+    };
     let bar = ProgressBar::no_length();
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {bytes}/{total_bytes}  {eta} left  {msg}")
     {

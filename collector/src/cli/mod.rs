@@ -110,6 +110,11 @@ pub(crate) enum CliError {
     Profiles(#[from] firmsight_resolver::ProfilesError),
     #[error("nothing is known of {0}")]
     NoProfile(String),
+    #[error(
+        "{} is not among the data files: `cargo xtask data` fetches it, or name it in resolver.databases",
+        geoip_data::LISTED_COMPANIES
+    )]
+    NoListedCompanies,
     #[error(transparent)]
     Build(#[from] firmsight_resolver::network_lists::BuildError),
     /// The command line is wrong in a way that its definition can't say.

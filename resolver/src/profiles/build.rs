@@ -1,7 +1,7 @@
 //! Open data and the owner's file become one profile file.
 //!
 //! # Which source counts
-//! The owner's file wins field by field, then Wikidata, then GLEIF; GLEIF's registered name and address win over
+//! The owner's file wins field by field, then extracts of Wikidata, listed companies, Wikidata's dump, then GLEIF; GLEIF's registered name and address win over
 //! Wikidata's, because a register is what they are from. What identifies a company is its domain: a row of the owner's with
 //! a domain that Wikidata knows too completes that company. A domain that two organisations on Wikidata claim belongs to
 //! the one of which more is known.
@@ -18,9 +18,10 @@
 //! 200 MB. Of GLEIF only entities are held that a company names.
 
 use super::{
-    Profile, ProfileFileWriter, ProfileLookup, ProfileSource, Profiles, ProfilesStatus, SourceStatus, gleif, operators,
-    owner_file,
+    Profile, ProfileFileWriter, ProfileLookup, ProfileSource, Profiles, ProfilesStatus, SourceStatus, gleif, listed,
+    operators, owner_file,
     wikidata::{self, EntityId},
+    wikidata_extract,
 };
 use crate::{CompanyId, Databases};
 use std::{
@@ -44,6 +45,10 @@ pub type Open<'a> = dyn Fn(&Path) -> io::Result<Box<dyn BufRead>> + 'a;
 pub struct ProfileInputs {
     /// Wikidata's JSON dump; read twice.
     pub wikidata: Option<PathBuf>,
+    /// Results of a SPARQL query to Wikidata, JSON or CSV, beside the dump or in its place.
+    pub wikidata_extracts: Vec<PathBuf>,
+    /// The package of listed companies that the default data hold.
+    pub listed: Option<PathBuf>,
     /// GLEIF's golden copy, level 1, CSV.
     pub gleif: Option<PathBuf>,
     /// GLEIF's golden copy, level 2 relationships, CSV.
@@ -239,32 +244,76 @@ impl Operators {
     }
 }
 
-/// The owner's companies, those of one domain joined.
+/// The owner's companies, then those of extracts and the listed ones; those that share a domain joined.
 fn owners(inputs: &ProfileInputs, open: &Open<'_>, report: &mut ProfilesReport) -> Result<Vec<Profile>, ProfilesError> {
-    let mut owners: Vec<Profile> = Vec::new();
-    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut joined = Joined::default();
     for path in &inputs.owner {
-        let unusable = |reason: String| ProfilesError::Input { path: path.clone(), reason };
-        let mut bytes = Vec::new();
-        let read = open(path).and_then(|mut file| file.read_to_end(&mut bytes));
-        read.map_err(|error| unusable(error.to_string()))?;
-        let file = owner_file::read(&bytes).map_err(unusable)?;
-        for profile in file.profiles {
-            match places.get(&profile.domain).and_then(|place| owners.get_mut(*place)) {
-                Some(first) => complete(first, profile),
-                None => {
-                    places.insert(profile.domain.clone(), owners.len());
-                    owners.push(profile);
-                }
+        let file = owner_file::read(&read_whole(path, open)?).map_err(unusable(path))?;
+        joined.add(file.profiles);
+        for problem in file.problems {
+            report.left_out += 1;
+            if report.problems.len() < SHOWN_PROBLEMS {
+                report.problems.push(format!("{}, {problem}", path.display()));
             }
         }
-        report.left_out += file.problems.len() as u64;
-        let problems = file.problems.iter().map(|problem| format!("{}, {problem}", path.display()));
-        let room = SHOWN_PROBLEMS.saturating_sub(report.problems.len());
-        report.problems.extend(problems.take(room));
-        report.ignored.extend(file.ignored);
+        for column in file.ignored {
+            if !report.ignored.contains(&column) {
+                report.ignored.push(column);
+            }
+        }
     }
-    Ok(owners)
+    for path in &inputs.wikidata_extracts {
+        let (profiles, left_out) = wikidata_extract::read(&read_whole(path, open)?).map_err(unusable(path))?;
+        joined.add(profiles);
+        report.left_out += left_out;
+    }
+    if let Some(path) = &inputs.listed {
+        joined.add(listed::read(&read_whole(path, open)?).map_err(unusable(path))?);
+    }
+    Ok(joined.profiles)
+}
+
+fn unusable(path: &Path) -> impl Fn(String) -> ProfilesError {
+    move |reason| ProfilesError::Input { path: path.to_owned(), reason }
+}
+
+fn read_whole(path: &Path, open: &Open<'_>) -> Result<Vec<u8>, ProfilesError> {
+    let mut bytes = Vec::new();
+    let read = open(path).and_then(|file| file.take(wikidata_extract::MAX_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|error| unusable(path)(error.to_string()))?;
+    if bytes.len() as u64 > wikidata_extract::MAX_BYTES {
+        return Err(unusable(path)(format!("more than {} bytes", wikidata_extract::MAX_BYTES)));
+    }
+    Ok(bytes)
+}
+
+/// Companies of several sources by their domains; what comes first counts.
+#[derive(Default)]
+struct Joined {
+    profiles: Vec<Profile>,
+    places: HashMap<String, usize>,
+}
+
+impl Joined {
+    fn add(&mut self, profiles: Vec<Profile>) {
+        for mut profile in profiles {
+            let place = profile.domains().find_map(|domain| self.places.get(domain)).copied();
+            if let Some((place, first)) = place.and_then(|place| Some((place, self.profiles.get_mut(place)?))) {
+                let domains: Vec<String> = profile.domains().cloned().collect();
+                complete(first, profile);
+                for domain in domains {
+                    self.places.entry(domain).or_insert(place);
+                }
+                continue;
+            }
+            let places = &self.places;
+            profile.other_domains.retain(|domain| !places.contains_key(domain));
+            for domain in profile.domains() {
+                self.places.insert(domain.clone(), self.profiles.len());
+            }
+            self.profiles.push(profile);
+        }
+    }
 }
 
 /// What was found in Wikidata's dump.

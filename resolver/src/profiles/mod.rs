@@ -12,9 +12,12 @@ mod build;
 mod file;
 pub(crate) mod fuzzing;
 mod gleif;
+mod listed;
 mod operators;
 mod owner_file;
+pub(crate) mod python_literal;
 mod wikidata;
+mod wikidata_extract;
 
 pub use build::{Open, ProfileInputs, ProfilesError, ProfilesReport, build_profiles};
 pub use file::{ProfileFileWriter, Profiles, ProfilesStatus, SourceStatus};

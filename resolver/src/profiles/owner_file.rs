@@ -245,7 +245,7 @@ fn employees(text: &str) -> Result<Employees, String> {
 }
 
 /// Links are shown in reports and dashboards: only web addresses are.
-fn link(field: &str, text: &str) -> Result<String, String> {
+pub(super) fn link(field: &str, text: &str) -> Result<String, String> {
     let is_web = text.starts_with("https://") || text.starts_with("http://");
     let has_scheme = text.contains(':');
     match (is_web, has_scheme) {

@@ -215,7 +215,8 @@ fn entity(line: &[u8]) -> Option<Entity> {
     serde_json::from_slice(line.strip_suffix(b",").unwrap_or(line)).ok()
 }
 
-fn cut(text: &str) -> String {
+/// A text of at most [`MAX_TEXT`] bytes.
+pub(super) fn cut(text: &str) -> String {
     let end =
         text.char_indices().map(|(index, letter)| index + letter.len_utf8()).take_while(|end| *end <= MAX_TEXT).last();
     text[..end.unwrap_or(0)].trim().to_owned()
@@ -229,13 +230,8 @@ fn websites(statements: &[Statement]) -> (String, Vec<String>) {
     let mut domains: Vec<String> = Vec::new();
     for claim in of_rank {
         let Some(url) = claim.mainsnak.text() else { continue };
-        let domain = domain_of(url);
-        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let host = host.strip_prefix("www.").unwrap_or(host);
-        let is_own =
-            !domain.is_empty() && host.eq_ignore_ascii_case(&domain) && path.trim_matches('/').len() < MAX_PATH;
-        if is_own && !domains.contains(&domain) {
+        let Some(domain) = own_website(url) else { continue };
+        if !domains.contains(&domain) {
             if domains.is_empty() {
                 first = cut(url);
             }
@@ -243,6 +239,16 @@ fn websites(statements: &[Statement]) -> (String, Vec<String>) {
         }
     }
     (first, domains)
+}
+
+/// The registrable domain of a website that is an organisation's own: not a page on somebody's platform.
+pub(super) fn own_website(url: &str) -> Option<String> {
+    let domain = domain_of(url);
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = host.strip_prefix("www.").unwrap_or(host);
+    let is_own = !domain.is_empty() && host.eq_ignore_ascii_case(&domain) && path.trim_matches('/').len() < MAX_PATH;
+    is_own.then_some(domain)
 }
 
 /// The statement that counts: preferred rank, then the latest point in time, then the last.

@@ -5,7 +5,7 @@
 //! among companies that were named in the same way, so there is a line for each ([`Line`]).
 
 use super::file::rows;
-use crate::{EvidenceList, NetworkKind, ResolverError, Source};
+use crate::{Evidence, EvidenceList, NetworkKind, ResolverError, Source};
 use geoip_data::rules::CALIBRATION;
 
 /// How a company was named.
@@ -49,12 +49,10 @@ impl Line {
 
     /// How a signal named the company of a network of this kind; `None` for signals that are not calibrated.
     pub(crate) fn of(signal: Source, kind: NetworkKind, evidence: &EvidenceList) -> Option<Self> {
-        let says = |counts: fn(&crate::Evidence) -> bool| evidence.iter().any(counts);
+        let says = |counts: fn(&Evidence) -> bool| evidence.iter().any(counts);
         match signal {
-            // Words and size speak for and against a business; what is known of a domain speaks for one kind.
-            Source::Asn if says(|one| one.source == Source::Asn && one.kind == Some(NetworkKind::Business)) => {
-                Some(Self::OperatorByName)
-            }
+            // Neither a rule nor the map nor an ending calls the operator an organisation.
+            Source::Asn if !says(is_known_organisation) => Some(Self::OperatorByName),
             Source::Asn if kind == NetworkKind::Business => Some(Self::OperatorBusiness),
             Source::Asn => Some(Self::OperatorPublic),
             Source::Ptr if !says(|one| one.statement.is_of_unknown_domain()) => Some(Self::HostKnown),
@@ -63,6 +61,10 @@ impl Line {
             _ => None,
         }
     }
+}
+
+fn is_known_organisation(one: &Evidence) -> bool {
+    matches!(one.source, Source::DomainMap | Source::OwnRule) && one.kind.is_some_and(NetworkKind::is_organisation)
 }
 
 /// The points of the lines, in rising order.

@@ -6,6 +6,7 @@
 pub(crate) mod calibration;
 pub(crate) mod database_values;
 pub(crate) mod file;
+pub(crate) mod operator_names;
 pub(crate) mod operator_sizes;
 mod organisation_words;
 mod special_purpose;
@@ -17,6 +18,7 @@ use self::{
     calibration::Calibration,
     database_values::DatabaseValues,
     file::{KindWeight, rows},
+    operator_names::OperatorNames,
     operator_sizes::OperatorSizes,
     organisation_words::OrganisationWords,
     special_purpose::SpecialPurpose,
@@ -58,12 +60,15 @@ pub(crate) struct Rules {
     pub(crate) calibration: Calibration,
     pub(crate) special_purpose: SpecialPurpose,
     pub(crate) domain_types: Table<String, KindWeight>,
+    /// What networks of such owners often are beside that.
+    pub(crate) beside_types: Table<String, KindWeight>,
     pub(crate) operators: Table<Arc<str>, Operator>,
     suffixes: SuffixRules,
     range_labels: HashMap<(String, String), RangeLabel>,
     pub(crate) ptr_words: WordList<KindWeight>,
     pub(crate) organisation_words: OrganisationWords,
     pub(crate) operator_sizes: OperatorSizes,
+    pub(crate) operator_names: OperatorNames,
     pub(crate) database_values: DatabaseValues,
 }
 
@@ -93,9 +98,13 @@ impl Rules {
             special_purpose.add(network, row.text(1), row.text(2));
         }
         let mut domain_types = Table::default();
-        for row in rows(rules::DOMAIN_TYPES, 4)? {
+        let mut beside_types = Table::default();
+        for row in rows(rules::DOMAIN_TYPES, 6)? {
             let value = KindWeight { kind: row.kind(1)?, weight: row.number(2)? };
             domain_types.insert(row.text(0).to_owned(), value);
+            if !row.text(3).is_empty() {
+                beside_types.insert(row.text(0).to_owned(), KindWeight { kind: row.kind(3)?, weight: row.number(4)? });
+            }
         }
         let mut operators = Table::default();
         for row in rows(rules::NETWORK_OPERATORS, 4)? {
@@ -133,17 +142,20 @@ impl Rules {
         })?;
         let organisation_words = OrganisationWords::compile()?;
         let operator_sizes = OperatorSizes::compile()?;
+        let operator_names = OperatorNames::compile()?;
         Ok(Self {
             weights: Weights::compile()?,
             calibration: Calibration::compile()?,
             special_purpose,
             domain_types,
+            beside_types,
             operators,
             suffixes,
             range_labels,
             ptr_words,
             organisation_words,
             operator_sizes,
+            operator_names,
             database_values: DatabaseValues::compile()?,
         })
     }

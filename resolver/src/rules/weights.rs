@@ -47,6 +47,11 @@ weights! {
     operator_rule = "operator-rule";
     unmapped_company = "unmapped-company";
     hosting_in_the_map = "hosting-in-the-map";
+    words_beside_the_map = "words-beside-the-map";
+    operator_at_most = "operator-at-most";
+    confirmed_crawler = "confirmed-crawler";
+    strong_access_word = "strong-access-word";
+    weak_word = "weak-word";
     in_carrier_domain = "in-carrier-domain";
     in_own_domain = "in-own-domain";
     in_unknown_domain = "in-unknown-domain";

@@ -24,7 +24,14 @@ pub(crate) struct DomainOwner {
 #[derive(Default)]
 pub(crate) struct DomainMap {
     owners: Table<Arc<str>, DomainOwner>,
+    /// First labels of domains to the one kind that all owners of such a domain have, and how many domains these are.
+    labels: Table<Box<str>, (Option<NetworkKind>, usize)>,
 }
+
+/// The shortest first label that says whose a domain is, in letters.
+const TELLING_LABEL: usize = 4;
+/// How strongly a type must speak for a kind to say something of domains with the same first label.
+const TELLING_TYPE: f32 = 2.5;
 
 impl DomainMap {
     /// The header that names this form of file.
@@ -51,7 +58,28 @@ impl DomainMap {
             let owner = DomainOwner { name: display_name(name).into(), owner_type };
             owners.insert(domain.to_ascii_lowercase().into(), owner);
         }
-        Ok(Self { owners })
+        Ok(Self { owners, labels: Table::default() })
+    }
+
+    /// Prepares [`Self::same_label`].
+    pub(crate) fn index_labels(&mut self, rules: &Rules) {
+        self.labels.clear();
+        for (domain, owner) in &self.owners {
+            let label = first_label(domain);
+            if label.len() < TELLING_LABEL {
+                continue;
+            }
+            let of_type = rules.domain_types.get(&*owner.owner_type).filter(|says| says.weight >= TELLING_TYPE);
+            let kind = of_type.map(|says| says.kind);
+            let known = self.labels.entry(label.into()).or_insert((kind, 0));
+            *known = (known.0.filter(|known| Some(*known) == kind), known.1 + 1);
+        }
+    }
+
+    /// The kind that the owners of all *other* domains with this domain's first label have, where it is one kind.
+    pub(crate) fn same_label(&self, domain: &str) -> Option<NetworkKind> {
+        let (kind, count) = self.labels.get(first_label(domain)).copied()?;
+        kind.filter(|_| count > usize::from(self.owners.contains_key(domain)))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -74,6 +102,10 @@ impl DomainMap {
             self.owners.entry(domain).or_insert(owner);
         }
     }
+}
+
+fn first_label(domain: &str) -> &str {
+    domain.split('.').next().unwrap_or(domain)
 }
 
 /// What is known of the owner of a registrable domain.

@@ -5,6 +5,7 @@ pub(crate) mod asn;
 pub(crate) mod company_database;
 pub(crate) mod domain_map;
 pub(crate) mod exit_lists;
+pub(crate) mod listed_companies;
 mod own_hosts;
 pub(crate) mod ptr_name;
 pub(crate) mod range_lists;

@@ -78,15 +78,46 @@ impl Spelling {
     }
 }
 
+/// Who announces the address of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Announcer {
+    /// Nobody knows, or the name has no address.
+    Unknown,
+    /// An operator with the name's own domain, or one that differs in its ending only.
+    Itself,
+    /// Another one, which serves homes.
+    Access,
+    /// Another one.
+    Other,
+}
+
+impl Announcer {
+    /// By a host name, the operator's domain, and whether the operator serves homes.
+    pub(crate) fn of(host: &str, operator_domain: &str, is_access: bool) -> Self {
+        let label = |name: &str| registrable_part(name).and_then(|domain| domain.split('.').next()).map(str::to_owned);
+        match (label(host), label(operator_domain)) {
+            (_, None) => Self::Unknown,
+            (ours, theirs) if ours == theirs => Self::Itself,
+            _ if is_access => Self::Access,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A host name with what is known of its address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PtrName<'a> {
+    /// Clean: lower case, without a final dot.
+    pub(crate) host: &'a str,
+    /// Its own zone leads back to the address.
+    pub(crate) is_confirmed: bool,
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) announced_by: Announcer,
+}
+
 /// Adds what a reverse DNS name says.
-pub(crate) fn judge(
-    name: &str,
-    is_confirmed: bool,
-    ip: Option<IpAddr>,
-    map: &DomainMap,
-    rules: &Rules,
-    case: &mut Case,
-) {
+pub(crate) fn judge(name: PtrName<'_>, map: &DomainMap, rules: &Rules, case: &mut Case) {
+    let PtrName { host: name, is_confirmed, ip, announced_by } = name;
     let Some(domain) = registrable_part(name) else { return };
     let host = name.get(..name.len() - domain.len()).unwrap_or_default();
     let weights = &rules.weights;
@@ -115,7 +146,7 @@ pub(crate) fn judge(
             reading.add_spelling(kind.kind, weights.words_share_in_carrier_domain, weights, case);
             reading.add_words(rules, weights.words_share_in_carrier_domain, |word| !word.is_organisation(), case);
         }
-        Some((kind, _)) => {
+        Some((kind, source)) if !reading.is_customers_line(*source, kind.kind, announced_by, rules) => {
             let own_kind = if kind.kind.is_organisation() { kind.kind } else { NetworkKind::Business };
             let weight = (weights.in_own_domain + kind.weight) * share;
             case.add(Evidence {
@@ -129,8 +160,10 @@ pub(crate) fn judge(
             }
             reading.add_own_host(own_kind, weights.words_share_in_own_domain, weights, case);
             reading.add_words(rules, weights.words_share_in_own_domain, |word| word == NetworkKind::Crawler, case);
+            reading.add_crawler(rules, case);
         }
-        None => {
+        // Nothing is known of the domain, or what the map says of it can't be.
+        _ => {
             let weight = weights.in_unknown_domain * share;
             case.add(Evidence {
                 source: Source::Ptr,
@@ -180,6 +213,35 @@ impl Reading<'_> {
             && rules.ptr_words.find(self.host).iter().all(|word| word.says.kind.is_organisation())
     }
 
+    /// Whether a name in a domain that the map calls a company's is nevertheless that of a customer's line: it has a strong
+    /// word of access, or another operator, which serves homes, announces the address that it spells or that a word of
+    /// access stands beside. Schools and authorities do have such pools of their own, and an ending is no mistake of the map.
+    fn is_customers_line(&self, source: Source, kind: NetworkKind, announced_by: Announcer, rules: &Rules) -> bool {
+        if source != Source::DomainMap || kind != NetworkKind::Business || rules.suffix(self.domain).is_some() {
+            return false;
+        }
+        let words = rules.ptr_words.find(self.host);
+        let is_access = |kind| matches!(kind, NetworkKind::Residential | NetworkKind::Mobile);
+        let heaviest =
+            words.iter().filter(|word| is_access(word.says.kind)).map(|word| word.says.weight).fold(0.0, f32::max);
+        heaviest >= rules.weights.strong_access_word
+            || announced_by == Announcer::Access
+                && (self.spelling >= Spelling::Half || heaviest > rules.weights.weak_word)
+    }
+
+    /// A confirmed name that calls itself a crawler is one.
+    fn add_crawler(&self, rules: &Rules, case: &mut Case) {
+        let is_crawler = rules.ptr_words.find(self.host).iter().any(|word| word.says.kind == NetworkKind::Crawler);
+        if is_crawler && self.share >= 1.0 {
+            case.add(Evidence {
+                source: Source::Ptr,
+                statement: Statement::fixed("the confirmed name calls itself a crawler"),
+                kind: Some(NetworkKind::Crawler),
+                weight: rules.weights.confirmed_crawler,
+            });
+        }
+    }
+
     fn add_spelling(&self, kind: NetworkKind, share: f32, weights: &Weights, case: &mut Case) {
         let weight = self.spelling.weight(weights) * share * self.share;
         if weight > 0.0 {
@@ -209,7 +271,12 @@ impl Reading<'_> {
 
     fn add_words(&self, rules: &Rules, share: f32, counts: impl Fn(NetworkKind) -> bool, case: &mut Case) {
         let mut left = rules.weights.most_words;
-        for word in rules.ptr_words.find(self.host).into_iter().filter(|word| counts(word.says.kind)) {
+        // A lone label without a number is a machine's name: `router.acme.example`.
+        let is_lone = self.host.bytes().filter(|byte| *byte == b'.').count() == 1
+            && self.host.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'.');
+        let is_name = |weight: f32| is_lone && weight <= rules.weights.weak_word;
+        let words = rules.ptr_words.find(self.host);
+        for word in words.into_iter().filter(|word| counts(word.says.kind) && !is_name(word.says.weight)) {
             let weight = word.says.weight.min(left).max(0.0);
             left -= weight;
             case.add(Evidence {
@@ -298,6 +365,13 @@ impl<'a> Runs<'a> {
             .any(|window| window.iter().zip(wanted).all(|(found, wanted)| found.byte() == Some(*wanted)))
     }
 
+    /// Whether a number is two bytes written one behind the other without padding: `j84176` for `….84.176`.
+    fn has_joined(&self, first: u8, second: u8) -> bool {
+        let factor = if second >= 100 { 1000 } else { 100 };
+        let joined = u64::from(first) * factor + u64::from(second);
+        self.runs.iter().any(|run| run.value == Some(joined))
+    }
+
     fn has_text(&self, wanted: &[u8]) -> bool {
         self.host.windows(wanted.len()).any(|window| window == wanted)
     }
@@ -318,6 +392,7 @@ impl<'a> Runs<'a> {
             return Spelling::Whole;
         }
         let half = self.has_in_order(&[c, d])
+            || c >= 10 && d >= 10 && self.has_joined(c, d)
             || self.has_in_order(&[d, c])
             || longest >= 6 && self.has_text(&padded(octets)[6..])
             || self.has_hexadecimal_part(&hexadecimal(octets)[4..]);
@@ -457,6 +532,7 @@ mod tests {
             ("1.0.0.0.1.0.0.e.8.8.3.8.2.0.a.2.", Some("2a02:8388:e001:1::7"), Spelling::Whole),
             ("host-53e5.", Some("24.158.83.229"), Spelling::Half),
             ("409884645.", Some("24.110.87.229"), Spelling::Whole),
+            ("j84176.upc-j.", Some("24.132.84.176"), Spelling::Half),
             ("123456789012345678901234567890.", Some("24.110.87.229"), Spelling::Half),
         ] {
             assert_eq!(spelling(host, ip.map(|ip| ip.parse().unwrap())), expected, "{host}");

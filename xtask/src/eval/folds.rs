@@ -31,9 +31,11 @@ pub(super) fn fold(subject: &str) -> u64 {
     (hash >> 7) % FOLDS
 }
 
-/// Whether words and size decided: no map, no rule and no ending knows the operator.
+/// Whether words and size decided: no map, no rule and no ending knows the operator, and its label is clear.
 fn is_open(case: &Judged) -> bool {
-    case.evidence.iter().any(|evidence| evidence.source == Source::Asn && evidence.kind == Some(NetworkKind::Business))
+    let is_known =
+        |evidence: &firmsight_resolver::Evidence| matches!(evidence.source, Source::DomainMap | Source::OwnRule);
+    case.is_clear && !case.evidence.iter().any(|evidence| is_known(evidence) && evidence.kind.is_some())
 }
 
 /// Shares of cases that are right: providers, business and education, government, hosting.
@@ -122,13 +124,16 @@ pub(super) struct Shares {
 type Points = Vec<(f32, f32)>;
 
 impl Shares {
-    pub(super) fn add(&mut self, cases: &[Judged]) {
+    pub(super) fn add<'a>(&mut self, cases: impl Iterator<Item = &'a Judged>) {
         for case in cases {
             if let Some(line) = case.line {
-                let share = fitting::organisation_share(&case.evidence);
-                self.by_line.entry(line).or_default().push((share, case.is_right, case.fold));
+                self.add_one(line, fitting::organisation_share(&case.evidence), case.is_right, case.fold);
             }
         }
+    }
+
+    pub(super) fn add_one(&mut self, line: &'static str, share: f32, is_right: bool, fold: u64) {
+        self.by_line.entry(line).or_default().push((share, is_right, fold));
     }
 
     /// The rows of `calibration.csv`.

@@ -1,9 +1,11 @@
 //! `cargo xtask eval`: the resolver judged on labelled cases.
 //!
-//! Two forms of case files, told apart by their header: autonomous systems with a category (judged by ASN signals alone)
-//! and host names with a label (judged as confirmed reverse DNS names, once alone and once with their address). The
-//! tables say how often the verdict is right and which mistakes were made with the most confidence.
+//! Forms of case files, told apart by their header: autonomous systems with a category (judged by ASN signals alone), host
+//! names with a label (judged as confirmed reverse DNS names, once alone and once with their address), and company cases
+//! (an address, or a host name with its address, of which it is known who is behind it). The tables say how often the
+//! verdict is right and which mistakes were made with the most confidence.
 
+mod companies;
 mod folds;
 
 use crate::{error::Error, eval_databases};
@@ -46,6 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     let other = |error: firmsight_resolver::ResolverError| Error::Other(error.to_string());
     let databases = Databases::open_default().map_err(other)?;
+    let operators = fitting::operators(&databases).map_err(other)?;
     let settings = Settings { dns: false, ..Settings::default() };
     let resolver = Resolver::new(databases, settings).map_err(other)?;
     let mut shares = folds::Shares::default();
@@ -54,17 +57,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         let table = Table::read(&file)?;
         println!("== {}, {} cases", file.display(), table.rows.len());
         if table.has("asn") && table.has("category") {
-            let judged = systems(&resolver, &table);
+            let judged = systems(&resolver, &table, &operators);
             print!("{}", judged.report(worst));
             if arguments.folds {
                 print!("{}", folds::constants(&judged.cases, fitting::least_score().map_err(other)?));
             }
-            shares.add(&judged.cases);
+            shares.add(judged.cases.iter().filter(|case| case.is_clear));
+        } else if table.has("input") && table.has("class") {
+            let cases = companies::judge(&resolver, &table);
+            print!("{}", companies::report(&cases, worst));
+            for case in &cases {
+                if let Some((line, is_right)) = case.calibrated() {
+                    shares.add_one(line, case.share, is_right, case.fold);
+                }
+            }
         } else if table.has("hostname") && table.has("label") {
             for with_address in [false, true] {
                 let (text, judged) = names(&resolver, &table, worst, with_address);
                 print!("{text}");
-                shares.add(&judged);
+                shares.add(judged.iter());
             }
         } else if table.has("network") && table.has("connection_type") {
             let cases = table.rows.iter().map(|row| {
@@ -83,7 +94,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
             print!("{}", eval_databases::check(cases)?);
         } else {
             println!(
-                "of no known form: neither asn and category, nor hostname and label, nor network and connection_type\n"
+                "of no known form: neither asn and category, nor hostname and label, nor input and class, nor network and \
+                 connection_type\n"
             );
         }
     }
@@ -98,7 +110,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
 
 fn default_cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/eval");
-    ["asn_dev.tsv", "ptr_dev.tsv", "ip_org_cases.tsv"]
+    ["asn_dev.tsv", "ptr_dev.tsv", "company_cases_dev.tsv", "ip_org_cases.tsv"]
         .into_iter()
         .map(|name| folder.join(name))
         .filter(|path| path.exists())
@@ -138,6 +150,8 @@ struct Judged {
     company: Option<String>,
     confidence: f32,
     is_right: bool,
+    /// The label says what the operator is (`fitting::Operator::is_clearly`).
+    is_clear: bool,
     why: String,
     /// Which fifth of the cases this is in.
     fold: u64,
@@ -155,6 +169,7 @@ impl Judged {
             company: company.map(|company| company.domain.as_ref().unwrap_or(&company.name).to_string()),
             confidence: company.map_or(0.0, |company| company.confidence.get()),
             is_right,
+            is_clear: true,
             fold: folds::fold(&subject),
             subject,
             evidence: verdict.evidence.clone(),
@@ -171,7 +186,9 @@ impl Judged {
 }
 
 /// Autonomous systems: which kind, and was a company kept where there is one.
-fn systems(resolver: &Resolver, table: &Table) -> Systems {
+fn systems(resolver: &Resolver, table: &Table, operators: &fitting::Operators) -> Systems {
+    let known: BTreeMap<u32, &fitting::Operator> =
+        operators.systems.iter().map(|system| (system.number, system)).collect();
     let mut cases = Vec::new();
     let mut absent: BTreeMap<String, usize> = BTreeMap::new();
     for row in &table.rows {
@@ -189,7 +206,12 @@ fn systems(resolver: &Resolver, table: &Table) -> Systems {
             "hosting" => verdict.kind == NetworkKind::Hosting,
             _ => verdict.company.is_none(),
         };
-        cases.push(Judged::new(label, format!("AS{number} {}", table.get(row, "org")), &verdict, is_right));
+        let is_clear = known.get(&number).is_none_or(|system| system.is_clearly(label));
+        // Networks of one operator are in one fold.
+        let operator = verdict.asn.as_ref().map(|asn| asn.domain.as_str()).filter(|domain| !domain.is_empty());
+        let fold = operator.map(folds::fold);
+        let judged = Judged::new(label, format!("AS{number} {}", table.get(row, "org")), &verdict, is_right);
+        cases.push(Judged { is_clear, fold: fold.unwrap_or(judged.fold), ..judged });
     }
     Systems { cases, absent }
 }
@@ -205,8 +227,9 @@ impl Systems {
         let Self { cases: judged, absent } = self;
         let mut text = String::from("by ASN signals alone; ASNs that are in no database are counted apart\n");
         confusion(&mut text, judged);
-        let share = |labels: &[&str]| {
-            let of: Vec<&Judged> = judged.iter().filter(|case| labels.contains(&case.label.as_str())).collect();
+        let share = |labels: &[&str], only_clear: bool| {
+            let counts = |case: &&Judged| labels.contains(&case.label.as_str()) && (case.is_clear || !only_clear);
+            let of: Vec<&Judged> = judged.iter().filter(counts).collect();
             (of.iter().filter(|case| case.is_right).count(), of.len())
         };
         for (name, labels) in [
@@ -218,8 +241,16 @@ impl Systems {
             ("hosting: kind right", &["hosting"]),
             ("personal: no company named", &["personal"]),
         ] {
-            let (right, all) = share(labels);
-            line(&mut text, format_args!("{name:<46} recall {:.3} ({right} of {all})", ratio(right, all)));
+            let (right, all) = share(labels, false);
+            let (clear, of_clear) = share(labels, true);
+            line(
+                &mut text,
+                format_args!(
+                    "{name:<46} recall {:.3} ({right} of {all}); of clear labels {:.3} ({clear} of {of_clear})",
+                    ratio(right, all),
+                    ratio(clear, of_clear)
+                ),
+            );
         }
         let named = |labels: &[&str]| {
             judged.iter().filter(|case| case.company.is_some() && labels.contains(&case.label.as_str())).count()

@@ -221,7 +221,7 @@ pub(super) enum Site {
     List(List),
     /// Print what the tracker stores in browsers for a site, to be put into a cookie banner or a privacy policy
     Cookies(SiteCookies),
-    /// Remove a site; what it stored is deleted after [retention].deleted_sites, and its id is given to nobody before
+    /// Remove a site; what it stored is deleted after the period retention.deleted_sites, and its id is given to nobody before
     Remove {
         #[arg(long, value_name = "ID")]
         id: SiteId,

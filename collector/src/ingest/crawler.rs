@@ -33,7 +33,7 @@ const UNATTENDED: &[&str] = &[
 
 /// Whether this user agent is a robot, a script or nothing at all.
 ///
-/// Rests on `iscrawl`, to which [`UNATTENDED`] is added, with two of its habits mended: it remembers answers by the text's place in
+/// Rests on `iscrawl`, to which `UNATTENDED` is added, with two of its habits mended: it remembers answers by the text's place in
 /// memory, length and both ends, so that two visitors whose headers land in the same buffer can get
 /// each other's answer (each call therefore ends in other digits), and it reads the phone brand
 /// Cubot as a robot.

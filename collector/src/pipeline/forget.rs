@@ -3,7 +3,7 @@
 //! A withdrawal leaves its tombstone in the round that brings it, so that nothing new comes in; erasing is another matter, which
 //! no round waits for. ClickHouse rewrites a part of every partition for a delete, however few rows it is about, so that
 //! whoever could make one delete for each request could stop everybody. So withdrawals are collected, each visitor once, and carried
-//! out together every few seconds ([`Erasures`]); one about whom nothing is stored costs a look-up.
+//! out together every few seconds (`Erasures`); one about whom nothing is stored costs a look-up.
 //!
 //! The order makes a crash harmless: the tombstone first; then the base rows; then visits and company days are rebuilt without
 //! them, which leaves the visits as deleted rows that still say which days to count again; only then these rows go too. What

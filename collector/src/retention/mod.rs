@@ -1,8 +1,8 @@
 //! How long what is stored stays, by class.
 //!
 //! # Design
-//! The [`Policy`] names a period for each [`Class`]; [`RULES`] says by which tables and columns a class is stored and from
-//! when its period counts. [`enforce`] turns both into ClickHouse's own TTLs, which remove rows as parts are merged, and
+//! The [`Policy`] names a period for each [`Class`]; `RULES` says by which tables and columns a class is stored and from
+//! when its period counts. [`enforce()`] turns both into ClickHouse's own TTLs, which remove rows as parts are merged, and
 //! deletes what removed sites left behind. Nothing is deleted row by row, and nothing is asked of ClickHouse where its tables
 //! say already what the policy says.
 //!
@@ -10,8 +10,8 @@
 //! imported today is there to be looked at. For events that is `stored_at`; what is derived from them carries the time of its
 //! last rebuild in its version (microseconds since 1970, see `pipeline::rebuild::Versions`).
 //!
-//! Of a policy that would delete more than half of a table at once [`enforce`] keeps off until the owner allows it: a
-//! mistyped period must not cost a year of data (docs/decisions/0061-retention.md).
+//! [`enforce()`] refuses a policy that would delete more than half of a table at once, until the owner allows it: a mistyped
+//! period must not cost a year of data (docs/decisions/0061-retention.md).
 
 mod enforce;
 

@@ -83,7 +83,11 @@ async fn page_tracker_and_beacons_share_one_origin() {
     assert!(page.contains("src=\"/lfa.js\"") && page.contains(SITE));
     let (status, script) = ask(&router, "GET", "/lfa.js", String::new()).await;
     assert_eq!(status, StatusCode::OK);
-    assert_eq!(script, r#"start({"days":400,"endpoint":"/lfa","sites":{"my-website":{"consent":"cookieless"}}})"#);
+    let settings = json!({
+        "days": 400, "domain": "example.com", "endpoint": "lfa", "sites": {"my-website": {"consent": "cookieless"}},
+        "source": "//www.example.com/lfa.js",
+    });
+    assert_eq!(script, format!("start({settings})"));
 
     let beacon = json!({
         "v": 1, "site": SITE, "consent": "unknown", "events": [{
